@@ -1,0 +1,64 @@
+"""looplab check: a learner's own server, on this machine, with the visible checks."""
+
+from pathlib import Path
+
+import click
+
+from grader.errors import SettingsError
+from grader.settings import read_settings
+
+ELSEWHERE_SECONDS = 2.0
+
+
+@click.command()
+@click.argument("exercise")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--watch", is_flag=True, help="Check again whenever a file is saved. End with Ctrl-C.")
+@click.option("--seed", type=int, help="Send the same requests as an earlier run.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
+@click.option("--hints", is_flag=True, help="Show the hint of every failed check.")
+def check(exercise: str, path: Path | None, watch: bool, seed: int | None, as_json: bool, hints: bool) -> int:
+    """Checks your server for EXERCISE in the folder or file PATH (default: ./EXERCISE if it exists, else here).
+
+    The program runs on this machine as you: check only code that you trust. Exit code 0: every check passed; 1: not yet.
+    """
+    from grader.suite.host import SuiteHost
+
+    # The process that runs checks takes longest to come up, so it starts first.
+    with SuiteHost(warm=watch) as suites:
+        from grader.exercise import load_exercise
+        from grader.grade import Grader, grade_path
+        from grader.sandbox.local import LocalSandbox
+        from grader.sandbox.workplace import Workplace
+
+        settings = read_settings()
+        loaded = load_exercise(settings.exercises, exercise)
+        place = path or (Path(exercise) if Path(exercise).is_dir() else Path())
+        if not place.exists():
+            raise SettingsError(f"There is nothing at {place}. Name the folder or the file of your server.")
+        with Workplace(settings.run_dir) as workplace:
+            workplace.sweep(lambda session: 0)
+            sandbox = LocalSandbox(settings.node, settings.packages, workplace, i_trust_this_code=True)
+            grader = Grader(sandbox, suites, settings.run_dir, visible_only=True, elsewhere_seconds=ELSEWHERE_SECONDS)
+
+            def once() -> int:
+                report, defects = grade_path(grader, loaded, place, seed=seed)
+                if as_json:
+                    click.echo(report.to_json())
+                else:
+                    from grader.formats.terminal import print_report
+
+                    print_report(report, loaded, hints=hints, command=f"looplab check {exercise} {path or ''}".strip())
+                for defect in defects:
+                    click.echo(f"A defect of the suite, not of your server; please report it:\n{defect}", err=True)
+                return {"passed": 0, "not_graded": 3}.get(report.verdict, 1)
+
+            code = once()
+            if watch:
+                from watchfiles import watch as changes
+
+                click.echo("Watching. Save a file to check again; Ctrl-C ends.")
+                for _ in changes(place, raise_interrupt=False):
+                    click.clear()
+                    code = once()
+            return code

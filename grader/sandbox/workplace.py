@@ -1,0 +1,108 @@
+"""Folders of running gradings, and the sweep of those whose grader died.
+
+Each grader process has one session folder below the run directory and holds a lock in it while it lives. A folder whose lock is
+free belongs to a grader that was killed: it and its containers are swept by the next start, and nothing else is.
+
+Names say nothing about learners: a submission can read the host's path of its own folder in /proc/self/mountinfo.
+"""
+
+import fcntl
+import itertools
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from grader.errors import SettingsError
+from grader.submission import Submission
+
+SUITE_UID = 64001
+"""Uid of the suite's process when the grader is root: nobody's on the host. The sockets belong to it."""
+
+
+class Workplace:
+    """A session folder with its lock. Use as a context manager; leaving it removes the folder."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self.session = f"g{secrets.token_hex(4)}"
+        self._numbers = itertools.count(1)
+        self._lock = -1
+
+    def __enter__(self) -> "Workplace":
+        self.run_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+        owner = self.run_dir.stat().st_uid
+        if owner != os.getuid():
+            raise SettingsError(f"LOOPLAB_RUN_DIR: {self.run_dir} belongs to somebody else (uid {owner}). Name another folder.")
+        self.folder.mkdir(mode=0o711)
+        self._lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._lock)
+
+    @property
+    def folder(self) -> Path:
+        return self.run_dir / self.session
+
+    def dead_sessions(self) -> list[str]:
+        """Sessions whose grader is gone without having cleaned up."""
+        dead = []
+        for folder in self.run_dir.glob("g*"):
+            if folder.name == self.session:
+                continue
+            try:
+                lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue  # it is just being made, or just being removed
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                dead.append(folder.name)
+            except BlockingIOError:
+                pass
+            finally:
+                os.close(lock)
+        return dead
+
+    def sweep(self, remove_containers: Callable[[str], int]) -> int:
+        """Removes what dead sessions left: first their containers, then their folders. Returns how many containers went."""
+        removed = 0
+        for session in self.dead_sessions():
+            removed += remove_containers(session)
+            shutil.rmtree(self.run_dir / session, ignore_errors=True)
+        return removed
+
+    @contextmanager
+    def box_folder(self, submission: Submission, packages: tuple[str, ...], packages_at: Path) -> Iterator[Path]:
+        """A folder for one grading: `srv/app` with the submission, `srv/node_modules` with links to its packages, `s` for sockets.
+
+        Links are made only here and point only to `packages_at`; names of the submission were checked when it was read.
+        """
+        folder = self.folder / str(next(self._numbers))
+        sockets, app, modules = folder / "s", folder / "srv" / "app", folder / "srv" / "node_modules"
+        folder.mkdir(mode=0o711)
+        try:
+            for path in (folder / "srv", app, modules):
+                path.mkdir(mode=0o755)
+                path.chmod(0o755)
+            sockets.mkdir()
+            if os.getuid() == 0:
+                os.chown(sockets, SUITE_UID, 0)
+            sockets.chmod(0o770)
+            for name, data in submission.files.items():
+                target = app / name
+                target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+                descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+            for package in packages:
+                link = modules / package
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(packages_at / package)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

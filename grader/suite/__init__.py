@@ -1,0 +1,60 @@
+"""What an author imports to write a suite. The fixtures are `server`, `rng` and `upstream`; see site/docs/authors/suite.md."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from grader.suite.client import Answer, Connection, NoReply, Reply
+from grader.suite.expect import CheckFailed, expect, expect_same, fail, shown
+from grader.suite.server import HealthWatch, Server
+from grader.suite.upstream import Hit, Upstream
+
+F = TypeVar("F", bound=Callable[..., None])
+
+
+def _mark(name: str, value: Any) -> Callable[[F], F]:
+    def decorate(check: F) -> F:
+        setattr(check, f"looplab_{name}", value)
+        return check
+
+    return decorate
+
+
+def task(number: int) -> Callable[[F], F]:
+    """The task of prompt.md that the check belongs to; its points are shared by the task's checks."""
+    return _mark("task", number)
+
+
+def rule(sentence: str) -> Callable[[F], F]:
+    """The sentence of prompt.md, word for word, that the check proves."""
+    return _mark("rule", sentence)
+
+
+def visible(check: F) -> F:
+    """Learners get this check in their own copy; the others stay hidden."""
+    return _mark("visible", True)(check)
+
+
+def hint(text: str) -> Callable[[F], F]:
+    """Offered after a failure: a question, not the answer."""
+    return _mark("hint", text)
+
+
+def seconds(limit: float) -> Callable[[F], F]:
+    """The check's own deadline, where 5 seconds do not do."""
+    return _mark("seconds", limit)
+
+
+def quiet(check: F) -> F:
+    """The check measures time or memory: it runs while no other check of this machine does."""
+    return _mark("quiet", True)(check)
+
+
+def environment(**variables: str) -> Callable[[F], F]:
+    """The check runs against a server started with these environment variables on top of the exercise's."""
+    return _mark("environment", variables)
+
+
+__all__ = [
+    "Answer", "CheckFailed", "Connection", "HealthWatch", "Hit", "NoReply", "Reply", "Server", "Upstream",
+    "environment", "expect", "expect_same", "fail", "hint", "quiet", "rule", "seconds", "shown", "task", "visible",
+]  # fmt: skip

@@ -1,0 +1,386 @@
+"""A guarded HTTP/1.1 client over raw connections: the tester's shield against a hostile server.
+
+Every operation has a total deadline, every body a byte cap; nothing is decompressed, followed or retried; each exchange is
+recorded. What a server sends is parsed by h11 and stays bytes until a check asks for more.
+"""
+
+import json
+import select
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, NoReturn
+
+import h11
+
+from grader.suite.expect import CheckFailed, expect_same, shown
+from grader.suite.journal import Entry, Journal
+
+BODY_BYTES_MAX = 2 * 1024 * 1024
+HEAD_BYTES_MAX = 64 * 1024
+TIMEOUT = 4.0
+"""Seconds for one request and its whole answer, unless a check says otherwise."""
+
+Headers = dict[str, str] | list[tuple[str, str]]
+Why = Literal["refused", "timeout", "closed", "incomplete", "invalid", "too long"]
+
+
+class NoReply(CheckFailed):
+    """There was no complete answer. `kind` says how it went wrong."""
+
+    def __init__(self, kind: Why, message: str, exchange: int | None) -> None:
+        super().__init__(message, exchange)
+        self.kind = kind
+
+
+class Reply:
+    """A complete answer. Header names compare without case; the body is raw bytes."""
+
+    def __init__(self, what: str, status: int, headers: list[tuple[str, str]], body: bytes, seconds: float, exchange: int) -> None:
+        self.what = what
+        """The request in short, such as `POST /echo`."""
+        self.status, self.headers, self.body = status, headers, body
+        self.seconds = seconds
+        """From the first byte sent to the last byte received."""
+        self.exchange = exchange
+
+    def header(self, name: str) -> str | None:
+        """The value of a header; several of one name are joined by a comma, as RFC 9110 section 5.3 allows."""
+        values = [value for key, value in self.headers if key.lower() == name.lower()]
+        return ", ".join(values) if values else None
+
+    @property
+    def media_type(self) -> str:
+        return (self.header("content-type") or "").split(";")[0].strip().lower()
+
+    def fail(self, message: str, *, because: str = "") -> NoReturn:
+        raise CheckFailed(f"{message} {because}".strip(), self.exchange)
+
+    def expect_status(self, *allowed: int, because: str = "") -> "Reply":
+        if self.status not in allowed:
+            self.fail(f"{self.what} should be answered with {_either(allowed)}, but {self.status} came.", because=because)
+        return self
+
+    def expect_json(self, *allowed: int, because: str = "") -> Any:
+        """The parsed body of an answer that should be JSON with one of the given statuses (default 200)."""
+        self.expect_status(*(allowed or (200,)), because=because)
+        if self.media_type != "application/json" and not (self.status >= 400 and self.media_type.endswith("+json")):
+            self.fail(f"{self.what} should be answered with content-type application/json, but it is {self.header('content-type') or 'missing'}.")
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            self.fail(f"The answer to {self.what} says it is JSON, but it cannot be parsed: {shown(self.body)}")
+
+    def expect_object(self, *allowed: int, because: str = "") -> dict[str, Any]:
+        """Like `expect_json`, for an answer that should be a JSON object."""
+        value = self.expect_json(*allowed, because=because)
+        if not isinstance(value, dict):
+            self.fail(f"The answer to {self.what} should be a JSON object, but it is {shown(value)}.")
+        assert isinstance(value, dict)
+        return value
+
+    def expect_field(self, name: str, expected: object, *, because: str = "") -> None:
+        """One field of a JSON object answer, by value."""
+        value = self.expect_object(self.status)
+        if name not in value:
+            self.fail(f"The answer to {self.what} should have a field `{name}`; it has {', '.join(map(str, value)) or 'none'}.", because=because)
+        try:
+            expect_same(f"`{name}` in the answer to {self.what}", value[name], expected, because=because)
+        except CheckFailed as failure:
+            failure.exchange = self.exchange
+            raise
+
+    def expect_error(self, *allowed: int, because: str = "") -> "Reply":
+        """An error answer: one of the statuses, and a JSON object with a message where any framework puts it (SYLLABUS 5.3)."""
+        value = self.expect_json(*allowed, because=because)
+        if not (isinstance(value, dict) and _has_message(value)):
+            self.fail(
+                f"The error answer to {self.what} should be a JSON object with a message at `error`, `error.message`, `message`, `detail` or `title`, "
+                f"but it is {shown(value)}."
+            )
+        return self
+
+
+def _has_message(value: dict[str, Any]) -> bool:
+    error = value.get("error")
+    places = [error, error.get("message") if isinstance(error, dict) else None, value.get("message"), value.get("detail"), value.get("title")]
+    errors = value.get("errors")
+    return any(isinstance(place, str) and place.strip() for place in places) or (isinstance(errors, list) and bool(errors))
+
+
+def _either(statuses: tuple[int, ...]) -> str:
+    return " or ".join(["status " + str(statuses[0]), *map(str, statuses[1:])])
+
+
+class Connection:
+    """One connection to the server: whole requests, or bytes as rude as a check needs."""
+
+    def __init__(
+        self, dial: Callable[[float], tuple[socket.socket, int]], reset: Callable[[int], None], journal: Journal, timeout: float
+    ) -> None:
+        self._journal = journal
+        self._reset = reset
+        self._unread = b""
+        self.entry = journal.open()
+        try:
+            self._socket, self._number = dial(timeout)
+        except (ConnectionError, TimeoutError) as error:
+            kind: Why = "timeout" if isinstance(error, TimeoutError) else "refused"
+            raise NoReply(kind, "Your server does not accept a connection on its port any more.", self.entry.number) from None
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def half_close(self) -> None:
+        """Says "no more from me" (FIN) and goes on reading."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Ends the connection with RST."""
+        self._reset(self._number)
+        self._socket.close()
+
+    # ---- sending
+
+    def send(self, data: bytes, timeout: float = TIMEOUT) -> None:
+        """Sends raw bytes. Raises NoReply when the server has closed or does not read within `timeout` seconds."""
+        if self.send_some(data, timeout) < len(data):
+            raise NoReply("timeout", f"Your server did not read what was sent within {timeout:g} s.", self.entry.number)
+
+    def send_some(self, data: bytes, timeout: float) -> int:
+        """Sends as much as the server takes within `timeout` seconds and returns how many bytes that was."""
+        self.entry.request.add(data)
+        deadline = time.monotonic() + timeout
+        sent = 0
+        view = memoryview(data)
+        self._socket.setblocking(False)
+        while sent < len(data):
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([], [self._socket], [], left)[1]:
+                break
+            try:
+                sent += self._socket.send(view[sent : sent + 65536])
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise NoReply("closed", "Your server closed the connection while it was being sent to.", self.entry.number) from None
+        return sent
+
+    def send_request(
+        self, method: str, path: str, headers: Headers | None = None, body: bytes | None = None, *, chunked: bool = False
+    ) -> None:
+        """Sends a request's head and, with `body`, all of it; with `chunked` the body follows by `send_chunk`."""
+        self.send(request_head(method, path, headers, None if body is None else len(body), chunked) + (body or b""))
+
+    def send_chunk(self, data: bytes, timeout: float = TIMEOUT) -> None:
+        """One chunk of a chunked body; b"" is the last."""
+        self.send(b"%x\r\n%s\r\n" % (len(data), data), timeout)
+
+    # ---- receiving
+
+    def receive(self, timeout: float, at_most: int = 65536) -> bytes:
+        """What comes next, raw; b"" when the server closed. Raises NoReply after `timeout` seconds of nothing."""
+        if self._unread:
+            data, self._unread = self._unread[:at_most], self._unread[at_most:]
+            return data
+        if timeout <= 0 or not select.select([self._socket], [], [], timeout)[0]:
+            raise NoReply("timeout", "Nothing came from your server in time.", self.entry.number)
+        try:
+            data = self._socket.recv(at_most)
+        except OSError:
+            data = b""
+        self.entry.response.add(data)
+        return data
+
+    def answer(self, method: str = "GET", what: str = "", timeout: float = TIMEOUT) -> "Answer":
+        """Reads the head of the next answer; its body is then read from the result. `method` is that of the request (HEAD has no body)."""
+        return Answer(self, method, what or method, time.monotonic() + timeout, timeout)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: Headers | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+        *,
+        json: Any = ...,
+        timeout: float = TIMEOUT,
+        max_bytes: int = BODY_BYTES_MAX,
+    ) -> Reply:
+        """One request and its whole answer on this connection. An iterable body is sent chunked, and no further than the server's answer.
+
+        Raises NoReply when no complete answer came within `timeout` seconds.
+        """
+        if self.entry.request.total:  # a further exchange on a kept connection
+            self.entry = self._journal.open()
+        started = time.monotonic()
+        headers, body = with_json(headers, body, json)
+        what = f"{method} {path if len(path) < 80 else path[:77] + '…'}"
+        try:
+            if body is None or isinstance(body, bytes):
+                self._send_watching([request_head(method, path, headers, None if body is None else len(body), False), body or b""], timeout)
+            else:
+                pieces = (b"%x\r\n%s\r\n" % (len(piece), piece) for piece in body if piece)
+                self._send_watching(_chain(request_head(method, path, headers, None, True), pieces, b"0\r\n\r\n"), timeout)
+        except NoReply as gone:
+            if gone.kind != "closed" or not self._readable():
+                raise  # else the server answered before it closed
+        answer = Answer(self, method, what, started + timeout, timeout)
+        return answer.read_all(max_bytes, started)
+
+    def _readable(self) -> bool:
+        return bool(self._unread or select.select([self._socket], [], [], 0)[0])
+
+    def _send_watching(self, pieces: Iterable[bytes], timeout: float) -> None:
+        """Sends pieces until all are out or an answer begins: a server may refuse a body before its end."""
+        deadline = time.monotonic() + timeout
+        self._socket.setblocking(False)
+        for piece in pieces:
+            self.entry.request.add(piece)
+            view = memoryview(piece)
+            while view:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise NoReply("timeout", f"Your server neither read the whole request nor answered within {timeout:g} s.", self.entry.number)
+                readable, writable, _ = select.select([self._socket], [self._socket], [], left)
+                if readable and not self._is_interim():
+                    return
+                if writable:
+                    try:
+                        view = view[self._socket.send(view[:65536]) :]
+                    except BlockingIOError:
+                        continue
+                    except OSError:
+                        raise NoReply("closed", "Your server closed the connection before it had read the request.", self.entry.number) from None
+
+    def _is_interim(self) -> bool:
+        """Takes in what came; True while that is nothing but 1xx answers."""
+        try:
+            data = self._socket.recv(65536)
+        except OSError:
+            data = b""
+        if not data:
+            raise NoReply("closed", "Your server closed the connection before it had read the request.", self.entry.number)
+        self.entry.response.add(data)
+        self._unread += data
+        return self._unread.startswith(b"HTTP/1.1 1") and self._unread.count(b"HTTP/1.") == 1
+
+
+class Answer:
+    """An answer whose head has come and whose body is being read."""
+
+    def __init__(self, connection: Connection, method: str, what: str, deadline: float, timeout: float) -> None:
+        self._connection, self.what = connection, what
+        self._deadline, self._timeout = deadline, timeout
+        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES_MAX)
+        # The parser needs to know what was asked, not to write it: its bytes are thrown away.
+        self._parser.send(h11.Request(method=method, target="/", headers=[("host", "looplab")]))
+        self._parser.send(h11.EndOfMessage())
+        self.complete = False
+        head = self._next_event()
+        while isinstance(head, h11.InformationalResponse):
+            head = self._next_event()
+        assert isinstance(head, h11.Response)
+        self.status = head.status_code
+        self.headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers.raw_items()]
+
+    def header(self, name: str) -> str | None:
+        return Reply(self.what, self.status, self.headers, b"", 0, 0).header(name)
+
+    def read(self, timeout: float | None = None) -> bytes:
+        """The next piece of the body as it arrives; b"" at its end. `timeout` in seconds from now replaces the answer's own deadline."""
+        if timeout is not None:
+            self._timeout, self._deadline = timeout, time.monotonic() + timeout
+        while not self.complete:
+            event = self._next_event()
+            if isinstance(event, h11.Data):
+                return bytes(event.data)
+            if isinstance(event, h11.EndOfMessage):
+                self.complete = True
+                self._connection._unread = self._parser.trailing_data[0]
+        return b""
+
+    def pieces(self, timeout: float | None = None) -> Iterator[bytes]:
+        """The body piece by piece; `timeout` in seconds for each."""
+        while piece := self.read(timeout):
+            yield piece
+
+    def read_all(self, max_bytes: int = BODY_BYTES_MAX, started: float | None = None) -> Reply:
+        body = bytearray()
+        while piece := self.read():
+            body += piece
+            if len(body) > max_bytes:
+                raise self._no_reply("too long", f"The answer to {self.what} is longer than {max_bytes} bytes.")
+        entry = self._connection.entry
+        entry.ended = time.monotonic()
+        return Reply(self.what, self.status, self.headers, bytes(body), entry.ended - (started or entry.began), entry.number)
+
+    def _no_reply(self, kind: Why, message: str) -> NoReply:
+        return NoReply(kind, message, self._connection.entry.number)
+
+    def _next_event(self) -> Any:
+        while True:
+            try:
+                event = self._parser.next_event()
+            except h11.RemoteProtocolError as error:
+                if "peer closed" in str(error) or "without sending complete" in str(error):
+                    raise self._no_reply("incomplete", f"The answer to {self.what} broke off in the middle: the connection was closed before its end.") from None
+                raise self._no_reply("invalid", f"The answer to {self.what} is not valid HTTP: {error}.") from None
+            if event is not h11.NEED_DATA:
+                if isinstance(event, h11.ConnectionClosed):
+                    raise self._no_reply("closed", f"The connection was closed without an answer to {self.what}.")
+                return event
+            left = self._deadline - time.monotonic()
+            try:
+                data = self._connection.receive(left)
+            except NoReply:
+                began = bool(self._connection.entry.response.total)
+                raise self._no_reply(
+                    "timeout",
+                    f"The answer to {self.what} {'was not complete' if began else 'did not come'} within {self._timeout:g} s."
+                    + ("" if began else " Is every path through your code answering?"),
+                ) from None
+            if not data and not self._connection.entry.response.total:
+                raise self._no_reply("closed", f"The connection was closed without an answer to {self.what}.")
+            self._parser.receive_data(data)
+
+
+def _chain(head: bytes, pieces: Iterable[bytes], tail: bytes) -> Iterator[bytes]:
+    yield head
+    yield from pieces
+    yield tail
+
+
+def with_json(headers: Headers | None, body: Any, value: Any) -> tuple[list[tuple[str, str]], Any]:
+    """A JSON value becomes a body and a content-type, unless the headers name one."""
+    pairs = list(headers.items()) if isinstance(headers, dict) else list(headers or [])
+    if value is not ...:
+        body = json.dumps(value, ensure_ascii=False).encode()
+        if not any(name.lower() == "content-type" for name, _ in pairs):
+            pairs.append(("Content-Type", "application/json"))
+    return pairs, body
+
+
+def request_head(method: str, path: str, headers: Headers | None, length: int | None, chunked: bool) -> bytes:
+    """A request head as a browser would write it: nothing in it tells a grader from a user."""
+    pairs = list(headers.items()) if isinstance(headers, dict) else list(headers or [])
+    names = {name.lower() for name, _ in pairs}
+    lines = [f"{method} {path} HTTP/1.1"]
+    if "host" not in names:
+        lines.append("Host: 127.0.0.1")
+    lines += [f"{name}: {value}" for name, value in [("Accept", "*/*"), ("User-Agent", "Mozilla/5.0")] if name.lower() not in names]
+    lines += [f"{name}: {value}" for name, value in pairs]
+    if chunked and "transfer-encoding" not in names:
+        lines.append("Transfer-Encoding: chunked")
+    elif length is not None and "content-length" not in names:
+        lines.append(f"Content-Length: {length}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
+
+
+__all__ = ["Answer", "Connection", "Entry", "NoReply", "Reply"]

@@ -1,0 +1,122 @@
+"""The grader's end: starts the warm process, hands it jobs, and takes in results, trusting nothing but what arrived in time."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+
+import msgspec
+
+from grader.errors import SandboxFault
+from grader.suite.plugin import Job, Result
+
+LINE_BYTES_MAX = 256 * 1024
+GRACE_SECONDS = 10.0
+"""After the suite's own time: for collecting, and for a check that cannot be interrupted."""
+WAITING_SECONDS_MAX = 600.0
+"""For a quiet machine, in all."""
+
+
+@dataclass
+class SuiteRun:
+    """What the suite's process reported."""
+
+    results: dict[str, Result] = field(default_factory=dict)
+    defects: list[str] = field(default_factory=list)
+    """For the author: checks that crashed, suites that could not be imported."""
+    timed_out: bool = False
+
+
+class SuiteHost:
+    """Owns the warm process. Thread-safe: many gradings may run at the same time. Use as a context manager."""
+
+    def __init__(self, *, warm: bool = True) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        self._channel = ours
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "grader.suite.process", str(theirs.fileno()), *(["warm"] if warm else [])],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is the grader's to handle
+        )
+        theirs.close()
+
+    def __enter__(self) -> "SuiteHost":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def run(self, job: Job) -> SuiteRun:
+        """Runs one suite to its end or its limit. Raises SandboxFault when our own machinery failed."""
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            with self._lock:
+                socket.send_fds(self._channel, [msgspec.json.encode(job)], [writer])
+        except OSError as error:
+            os.close(reader)
+            raise SandboxFault(f"The process that runs suites is gone: {error}.") from error
+        finally:
+            os.close(writer)
+        try:
+            return _collect(reader, job.seconds)
+        finally:
+            os.close(reader)
+
+
+def _collect(reader: int, seconds: float) -> SuiteRun:
+    run = SuiteRun()
+    pid = 0
+    pending = b""
+    left = seconds + GRACE_SECONDS
+    waiting, waited = False, 0.0
+    try:
+        while True:
+            began = time.monotonic()
+            budget = WAITING_SECONDS_MAX - waited if waiting else left
+            readable = budget > 0 and bool(select.select([reader], [], [], budget)[0])
+            took = time.monotonic() - began
+            waited, left = (waited + took, left) if waiting else (waited, left - took)
+            if not readable:
+                if waiting:
+                    raise SandboxFault("The machine did not get quiet enough to measure. Grade fewer at a time.")
+                run.timed_out = True
+                return run
+            chunk = os.read(reader, 65536)
+            if not chunk:
+                return run
+            pending += chunk
+            *lines, pending = pending.split(b"\n")
+            if len(pending) > LINE_BYTES_MAX:
+                raise SandboxFault("The suite reported a line without end.")
+            for line in lines:
+                if not pid:
+                    pid = int(line)
+                    continue
+                result = msgspec.json.decode(line, type=Result)
+                if result.waiting is not None:
+                    waiting = result.waiting
+                if result.fault:
+                    raise SandboxFault(result.fault)
+                if result.defect:
+                    run.defects.append(f"{result.check}: {result.defect}" if result.check else result.defect)
+                if result.check and result.outcome:
+                    run.results[result.check] = result
+    finally:
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)

@@ -1,0 +1,237 @@
+"""The pytest plugin: a plain object that runs the wanted checks against one box and reports each as it ends.
+
+Each check gets a running server with its environment, its own deadline, its own random numbers and an empty journal. Whatever
+goes wrong is put to the right account: the learner's server (failed), the author's check (a defect), or our machine (a fault).
+"""
+
+import random
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+import pytest
+from _pytest.runner import runtestprotocol
+
+from grader.errors import SandboxFault
+from grader.exercise import Check
+from grader.quiet import Quiet
+from grader.sandbox.link import Link
+from grader.suite.expect import CheckFailed
+from grader.suite.journal import Journal
+from grader.suite.server import Server, last_words
+from grader.suite.upstream import Upstream
+
+MESSAGE_CHARACTERS_MAX = 2000
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Everything that the suite's process is told. No secrets: no learner's name, no paths but its own."""
+
+    tests: tuple[str, ...]
+    """Paths of the suite's files."""
+    checks: tuple[Check, ...]
+    """The ones to run."""
+    box: str
+    """Folder with the sockets."""
+    run_dir: str
+    entry: str
+    port: int
+    temp: str
+    env: dict[str, str]
+    seed: int
+    seconds: float
+    """For the whole suite, without the time spent waiting for a quiet machine."""
+
+
+class Result(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line that the suite's process writes. `check` is empty for a line about the suite as a whole."""
+
+    check: str = ""
+    outcome: str = ""
+    message: str = ""
+    exchange: tuple[dict[str, Any], ...] = ()
+    seconds: float = 0.0
+    defect: str = ""
+    """The check itself failed in a way no check should: for its author."""
+    fault: str = ""
+    """Our machine failed: nothing can be said about the submission."""
+    waiting: bool | None = None
+    """The suite begins (true) or ends (false) to wait for a quiet machine."""
+
+
+class Overtime(CheckFailed):
+    """The check's deadline passed."""
+
+
+class SuitePlugin:
+    def __init__(self, job: Job, emit: Callable[[Result], None]) -> None:
+        self._job, self._emit = job, emit
+        self._wanted = {check.id: check for check in job.checks}
+        self._journal = Journal()
+        self._link = Link(Path(job.box))
+        self._quiet = Quiet(Path(job.run_dir))
+        self._server = Server(self._link, job.entry, job.port, job.temp, dict(job.env), self._journal)
+        self._upstream: Upstream | None = None
+        self._used = 0.0
+        self._failure: BaseException | None = None
+        self._given_up = ""
+        self.before_run: Callable[[], None] = lambda: None
+
+    # ---- collection
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if item.name in self._wanted]
+        order = random.Random(self._job.seed)
+        order.shuffle(items)  # a server that knows the order of the checks should not gain by it
+        items.sort(key=lambda item: self._order(item))  # stable: checks of one environment share a server
+
+    def _order(self, item: pytest.Item) -> str:
+        return repr(sorted(_environment(item).items()))
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.before_run()  # drops rights: the author's imports are done, the learner's bytes are still to come
+        if any("upstream" in getattr(item, "fixturenames", ()) for item in session.items):
+            self._upstream = Upstream(Path(self._job.box) / "upstream.sock")
+            port = self._link.forward("upstream.sock")
+            self._server._base_env["UPSTREAM_URL"] = f"http://127.0.0.1:{port}"
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._emit(Result(defect=f"The suite cannot be imported:\n{report.longrepr}"))
+
+    # ---- fixtures
+
+    @pytest.fixture
+    def server(self) -> Server:
+        return self._server
+
+    @pytest.fixture
+    def rng(self, request: pytest.FixtureRequest) -> random.Random:
+        return random.Random(f"{self._job.seed} {request.node.name}")
+
+    @pytest.fixture
+    def upstream(self) -> Upstream:
+        assert self._upstream is not None
+        return self._upstream
+
+    # ---- one check
+
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        check = self._wanted[item.name]
+        left = self._job.seconds - self._used
+        if self._given_up or left <= 0.2:
+            reason = self._given_up or f"The {self._job.seconds:g} seconds for all checks were used up by the ones before."
+            self._emit(Result(check=check.id, outcome="skipped", message=reason))
+            return True
+        with self._turn(check):
+            began = time.monotonic()
+            result = self._run(item, nextitem, check, min(check.seconds, left))
+            self._used += time.monotonic() - began
+        self._emit(result)
+        return True
+
+    @contextmanager
+    def _turn(self, check: Check) -> Iterator[None]:
+        self._emit(Result(waiting=True))
+        with self._quiet.hold(alone=check.quiet):
+            self._emit(Result(waiting=False))
+            yield
+
+    def _run(self, item: pytest.Item, nextitem: pytest.Item | None, check: Check, limit: float) -> Result:
+        self._journal.clear()
+        self._failure = None
+        if self._upstream:
+            self._upstream.forget()
+        began = time.monotonic()
+        try:
+            with _deadline(limit):
+                self._bring_up(_environment(item))
+                began = time.monotonic()
+                runtestprotocol(item, log=False, nextitem=nextitem)
+            failure = self._failure
+        except CheckFailed as down:  # the server did not come up for this check, or the check overran
+            failure = self._failure or down
+        except SandboxFault as fault:
+            failure = fault
+        crash = self._crash() if not isinstance(failure, SandboxFault) else None
+        seconds = round(time.monotonic() - began, 4)
+        return self._result(check, failure, crash, seconds)
+
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        if call.excinfo is not None and self._failure is None:
+            self._failure = call.excinfo.value
+
+    def _bring_up(self, environment: dict[str, str]) -> None:
+        """A check finds a running server with its own environment, whatever the one before it did."""
+        wanted = self._server.full_env(environment)
+        if self._link.status().state == "running" and self._server.env == wanted and not self._server.exit_is_expected:
+            return
+        self._link.stop()
+        try:
+            self._server.start(environment)
+        except CheckFailed:
+            if not environment:
+                self._given_up = "Your server did not come up again after an earlier check ended it."
+            raise
+
+    def _crash(self) -> str | None:
+        if self._server.exit_is_expected:
+            return None
+        try:
+            status = self._link.status()
+        except SandboxFault:
+            return None
+        return last_words(status) if status.state == "exited" else None
+
+    def _result(self, check: Check, failure: BaseException | None, crash: str | None, seconds: float) -> Result:
+        if isinstance(failure, SandboxFault):
+            self._given_up = "not graded"
+            return Result(check=check.id, fault=str(failure), seconds=seconds)
+        guilty = getattr(failure, "exchange", None)
+        exchange = tuple(self._journal.to_report(guilty))
+        if crash:
+            message = f"Your server ended while it was being used: {crash} No request may end the process."
+            return Result(check=check.id, outcome="failed", message=self._clean(message), exchange=exchange, seconds=seconds)
+        if failure is None:
+            return Result(check=check.id, outcome="passed", seconds=seconds)
+        if isinstance(failure, CheckFailed) or (isinstance(failure, AssertionError) and failure.args):
+            return Result(check=check.id, outcome="failed", message=self._clean(str(failure)), exchange=exchange, seconds=seconds)
+        trace = "".join(traceback.format_exception(failure.with_traceback(_from_suite(failure.__traceback__))))
+        message = "Your server's answer has not the shape that the contract gives, so the check could not go on."
+        return Result(check=check.id, outcome="failed", message=message, exchange=exchange, seconds=seconds, defect=trace)
+
+    def _clean(self, message: str) -> str:
+        return message[:MESSAGE_CHARACTERS_MAX]
+
+
+def _environment(item: pytest.Item) -> dict[str, str]:
+    return dict(getattr(getattr(item, "function", None), "looplab_environment", {}))
+
+
+def _from_suite(trace: TracebackType | None) -> TracebackType | None:
+    """The part of a traceback that begins in the suite: pytest's own frames say nothing to an author."""
+    while trace and not Path(trace.tb_frame.f_code.co_filename).name.startswith("test_"):
+        trace = trace.tb_next
+    return trace
+
+
+@contextmanager
+def _deadline(limit: float) -> Iterator[None]:
+    """Raises Overtime in the main thread after `limit` seconds. Blocking calls are interrupted by the signal."""
+
+    def overran(*_: object) -> None:
+        raise Overtime(f"The check was not done after {limit:g} seconds. Does your server answer every request?")
+
+    before = signal.signal(signal.SIGALRM, overran)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
