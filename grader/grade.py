@@ -14,7 +14,7 @@ from grader.sandbox import Box, Sandbox
 from grader.sandbox.link import ProcessStats, ServerStatus
 from grader.submission import Submission, read_submission
 from grader.suite.host import SuiteHost, SuiteRun
-from grader.suite.plugin import Job
+from grader.suite.job import Job
 from grader.suite.server import READY_SECONDS, error_line
 
 SUITE_FAULT_RETRIES = 1

@@ -33,7 +33,7 @@ class Settings:
     @property
     def packages(self) -> Path:
         """`node_modules` with the packages that exercises offer."""
-        return self.home / "grader" / "runtime" / "node_modules"
+        return Path(__file__).parent / "runtime" / "node_modules"
 
 
 def read_settings(environ: "os._Environ[str] | dict[str, str]" = os.environ) -> Settings:

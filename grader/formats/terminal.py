@@ -93,7 +93,7 @@ def _exchange(exchange: Exchange) -> RenderableType:
     return table
 
 
-def _excerpt(text: str, lines: int = 14, width: int = 400) -> Text:
+def _excerpt(text: str, lines: int = 14, width: int = 160) -> Text:
     """The first lines of one side, without the headers that every request has."""
     dull = ("accept: */*", "user-agent: mozilla/5.0", "host: 127.0.0.1", "keep-alive: timeout", "connection: keep-alive", "date:")
     kept = [line[:width] + ("…" if len(line) > width else "") for line in safe(text).split("\n") if not line.lower().startswith(dull)]

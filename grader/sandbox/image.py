@@ -35,9 +35,10 @@ def image_tag(settings: Settings) -> str:
 
 def image_base(engine: Engine, settings: Settings) -> str | None:
     """`registry` or `wheel` when the image for this checkout exists, else None."""
+    tag = image_tag(settings)
     with engine.errors("look for the image"):
         try:
-            labels: dict[str, str] = engine.client.api.inspect_image(image_tag(settings))["Config"]["Labels"]
+            labels: dict[str, str] = engine.client.api.inspect_image(tag)["Config"]["Labels"]
         except ImageNotFound:
             return None
     return labels.get("looplab.base")

@@ -1,0 +1,109 @@
+"""Reports that are kept. SQLite in one file by default, another database by URL; reports are immutable, newer ones are added."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from grader.errors import SettingsError
+from grader.report import Report, from_json
+
+metadata = sa.MetaData()
+reports = sa.Table(
+    "reports",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("learner", sa.String(200), nullable=True),
+    sa.Column("exercise", sa.String(100), nullable=False),
+    sa.Column("exercise_digest", sa.String(80), nullable=False),
+    sa.Column("submission_digest", sa.String(80), nullable=False),
+    sa.Column("verdict", sa.String(20), nullable=False),
+    sa.Column("points", sa.Float, nullable=True),
+    sa.Column("max_points", sa.Float, nullable=False),
+    sa.Column("graded_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("report", sa.LargeBinary, nullable=False),
+    sa.Index("reports_of_learner", "learner", "exercise", "id"),
+)
+
+
+class Store:
+    """A database of reports. Thread-safe. Use `open_store`."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def add(self, report: Report) -> int:
+        """Keeps a report, durably when this returns; returns its number."""
+        row = {
+            "learner": report.learner,
+            "exercise": report.exercise,
+            "exercise_digest": report.exercise_digest,
+            "submission_digest": report.submission_digest,
+            "verdict": report.verdict,
+            "points": report.points,
+            "max_points": report.max_points,
+            "graded_at": datetime.now(UTC),
+            "report": report.to_json(),
+        }
+        with self._engine.begin() as connection:
+            number = connection.execute(sa.insert(reports).values(**row)).inserted_primary_key
+        assert number is not None
+        return int(number[0])
+
+    def get(self, number: int) -> Report | None:
+        with self._engine.connect() as connection:
+            data = connection.scalar(sa.select(reports.c.report).where(reports.c.id == number))
+        return from_json(data) if data is not None else None
+
+    def latest(self) -> list[tuple[int, Report]]:
+        """The newest report of each learner and exercise, with its number."""
+        newest = sa.select(sa.func.max(reports.c.id)).group_by(reports.c.learner, reports.c.exercise)
+        query = sa.select(reports.c.id, reports.c.report).where(reports.c.id.in_(newest)).order_by(reports.c.learner, reports.c.exercise)
+        with self._engine.connect() as connection:
+            return [(row.id, from_json(row.report)) for row in connection.execute(query)]
+
+    def graded(self, learner: str, exercise: str, exercise_digest: str, submission_digest: str) -> Report | None:
+        """The newest report of the same submission by the same suite, unless nothing was graded: what a resumed class run skips."""
+        query = (
+            sa.select(reports.c.report)
+            .where(
+                reports.c.learner == learner,
+                reports.c.exercise == exercise,
+                reports.c.exercise_digest == exercise_digest,
+                reports.c.submission_digest == submission_digest,
+                reports.c.verdict != "not_graded",
+            )
+            .order_by(reports.c.id.desc())
+            .limit(1)
+        )
+        with self._engine.connect() as connection:
+            data = connection.scalar(query)
+        return from_json(data) if data is not None else None
+
+
+@contextmanager
+def open_store(url: str) -> Iterator[Store]:
+    """Opens the database at an SQLAlchemy URL and makes its tables. Raises SettingsError when it cannot be used."""
+    try:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(parsed)
+        if parsed.get_backend_name() == "sqlite":
+            sa.event.listen(engine, "connect", _sqlite_settings)
+        metadata.create_all(engine)
+    except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
+        raise SettingsError(f"LOOPLAB_DATABASE_URL: the database {url} cannot be opened: {error}") from error
+    try:
+        yield Store(engine)
+    finally:
+        engine.dispose()
+
+
+def _sqlite_settings(connection: object, _: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]  # the driver's own connection
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 10000", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from grader.errors import SandboxFault
-from grader.suite.plugin import Job, Result
+from grader.suite.job import Job, Result
 
 LINE_BYTES_MAX = 256 * 1024
 GRACE_SECONDS = 10.0

@@ -69,5 +69,5 @@ class Journal:
     def to_report(self, guilty: int | None) -> list[dict[str, object]]:
         """The exchange that shows the failure, after the few that led to it."""
         with self._lock:
-            upto = [e for e in self._entries if guilty is None or e.number <= guilty]
+            upto = [e for e in self._entries if e.request.total and (guilty is None or e.number <= guilty)]
         return [entry.to_report() for entry in upto[-EXCHANGES_SHOWN:]]

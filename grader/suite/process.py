@@ -20,7 +20,8 @@ import msgspec
 import pytest
 
 from grader.sandbox.workplace import SUITE_UID
-from grader.suite.plugin import Job, Result, SuitePlugin
+from grader.suite.job import Job, Result
+from grader.suite.plugin import SuitePlugin
 
 ARGUMENTS = (
     "-c/dev/null --noconftest --assert=plain --capture=no "

@@ -1,0 +1,47 @@
+# The two commands a stranger needs: `make demo` and `make test`. Everything that they need, they make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench verify lock format
+
+help:  ## Show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# The environment holds exactly what requirements.lock names, by hash.
+.venv/.lock: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || ./.ci/venv $(PYTHON)
+	@echo "setup: installing the Python packages of requirements.lock"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: .venv/.lock  ## Prepare everything: environment, Node, packages, container engine, runtime image
+	@$(BIN)/looplab setup
+
+demo: setup  ## Grade a bundled class in containers
+	@$(BIN)/looplab demo
+
+test: setup  ## All tests, with real containers
+	@$(BIN)/pytest
+
+check: .venv/.lock  ## The fast gate, without containers
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/deptry .
+	@$(BIN)/pytest -m "not docker"
+
+bench: setup  ## Measure the grader beside its baselines
+	@$(BIN)/looplab bench
+
+verify: setup  ## Prove all suites
+	@$(BIN)/looplab verify
+
+lock: .venv/.lock  ## Choose versions anew within pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --upgrade --group dev pyproject.toml -o requirements.lock
+
+format: .venv/.lock  ## Format the code
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix

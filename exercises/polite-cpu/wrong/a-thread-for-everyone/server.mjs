@@ -1,0 +1,62 @@
+import { hash } from 'node:crypto';
+import http from 'node:http';
+import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
+
+const MAX_ROUNDS = 600_000;
+const MAX_SEED_CHARACTERS = 100;
+
+const server = http.createServer((req, res) => {
+  route(req, res).catch((error) => {
+    console.error(error);
+    if (!res.headersSent) sendError(res, 500, 'Something went wrong on our side.');
+  });
+});
+
+async function route(req, res) {
+  const url = URL.parse(req.url, 'http://localhost');
+  if (!url) return sendError(res, 400, 'The address is not valid.');
+  if (!['/health', '/chain'].includes(url.pathname)) return sendError(res, 404, 'There is nothing here.');
+  if (req.method !== 'GET') return sendError(res, 405, 'Only GET is possible here.', { allow: 'GET' });
+  if (url.pathname === '/health') return sendJson(res, 200, { status: 'ok' });
+  return answerChain(url.searchParams, res);
+}
+
+async function answerChain(query, res) {
+  const seed = query.get('seed') ?? '';
+  const characters = [...seed].length;
+  if (characters < 1 || characters > MAX_SEED_CHARACTERS) {
+    return sendError(res, 400, `"seed" must have 1 to ${MAX_SEED_CHARACTERS} characters.`);
+  }
+  const digits = query.get('rounds') ?? '';
+  const rounds = Number(digits);
+  if (!/^[0-9]+$/.test(digits) || rounds > MAX_ROUNDS) {
+    return sendError(res, 400, `"rounds" must be a whole number from 0 to ${MAX_ROUNDS}.`);
+  }
+
+  const worker = new Worker(new URL(import.meta.url), { workerData: { seed, rounds } });
+  res.once('close', () => worker.terminate());
+  const digest = await new Promise((resolve, reject) => {
+    worker.once('message', resolve);
+    worker.once('error', reject);
+    worker.once('exit', () => resolve(null));
+  });
+  if (digest !== null) sendJson(res, 200, { seed, rounds, digest });
+}
+
+function computeChain({ seed, rounds }) {
+  let value = Buffer.from(seed);
+  for (let round = 0; round < rounds; round += 1) value = hash('sha256', value, 'buffer');
+  return value.toString('hex');
+}
+
+function sendError(res, status, message, headers = {}) {
+  sendJson(res, status, { error: message }, headers);
+}
+
+function sendJson(res, status, body, headers = {}) {
+  res.writeHead(status, { 'content-type': 'application/json', ...headers });
+  res.end(JSON.stringify(body));
+}
+
+if (isMainThread) server.listen(process.env.PORT ?? 3000);
+else parentPort.postMessage(computeChain(workerData));

@@ -1,0 +1,3 @@
+import http from 'node:http';
+
+http.createServer(() => {}).listen(process.env.PORT);

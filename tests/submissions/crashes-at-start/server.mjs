@@ -1,0 +1,4 @@
+import http from 'node:http';
+
+const port = process.env.PORT;
+http.createServer(handler).listen(port);

@@ -1,0 +1,3 @@
+import leftPad from 'left-pad';
+
+console.log(leftPad('x', 10));
