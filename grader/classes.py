@@ -53,7 +53,9 @@ def find_submissions(folder: Path, exercises: list[Exercise]) -> tuple[list[Hand
                 elif not path.name.startswith("."):
                     remarks.append(f"{learner.name}/{_printable(path.name)}: is no exercise; passed over.")
     if not found:
-        raise SettingsError(f"{folder} holds no submission. A class is DIR/<learner>/<exercise>/, with exercises as `looplab list` names them.")
+        raise SettingsError(
+            f"{folder} holds no submission. A class is DIR/<learner>/<exercise>/, with exercises as `looplab list` names them."
+        )
     return found, remarks
 
 
@@ -137,5 +139,3 @@ def _known(store: Store, item: Handed) -> Report | None:
 def default_parallel() -> int:
     """Two for each processor that this process may use: half of a grading is waiting."""
     return 2 * len(os.sched_getaffinity(0))
-
-

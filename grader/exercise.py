@@ -169,7 +169,7 @@ def _manifest(name: str, data: bytes) -> Manifest:
 
 
 def _refuse_unknown_keys(name: str, raw: Any, shape: type[msgspec.Struct], where: str) -> None:
-    nested = {"limits": Limits, "submit": Submit, "tasks": Task, "wrong": Wrong}
+    nested: dict[str, type[msgspec.Struct]] = {"limits": Limits, "submit": Submit, "tasks": Task, "wrong": Wrong}
     known = {field.encode_name for field in msgspec.structs.fields(shape)}
     for key, value in raw.items():
         if key not in known:
@@ -188,9 +188,7 @@ def _checks(path: Path, name: str) -> list[Check]:
     except SyntaxError as error:
         raise ExerciseError(f"{name}:{error.lineno}: {error.msg}.") from None
     return [
-        _check(node, f"{name}:{node.lineno}")
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        _check(node, f"{name}:{node.lineno}") for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     ]
 
 

@@ -38,14 +38,16 @@ class _Progress:
 
     began: float = field(default_factory=time.monotonic)
     marks: dict[str, float] = field(default_factory=dict)
-    status: ServerStatus = ServerStatus("not_started")
-    stats: ProcessStats = ProcessStats(0, 0, 0.0, 0, 0, 0)
+    status: ServerStatus = field(default_factory=lambda: ServerStatus("not_started"))
+    stats: ProcessStats = field(default_factory=lambda: ProcessStats(0, 0, 0.0, 0, 0, 0))
 
     def mark(self, phase: str) -> None:
         self.marks[phase] = time.monotonic() - self.began - sum(self.marks.values())
 
 
-def grade_path(grader: Grader, exercise: Exercise, path: Path, *, learner: str | None = None, seed: int | None = None) -> tuple[Report, list[str]]:
+def grade_path(
+    grader: Grader, exercise: Exercise, path: Path, *, learner: str | None = None, seed: int | None = None
+) -> tuple[Report, list[str]]:
     """Grades what lies at `path`; see `grade`. A submission that cannot be read becomes a Report too."""
     try:
         submission = read_submission(path, exercise.manifest.submit.entry)
@@ -54,7 +56,9 @@ def grade_path(grader: Grader, exercise: Exercise, path: Path, *, learner: str |
     return grade(grader, exercise, submission, learner=learner, seed=seed)
 
 
-def grade(grader: Grader, exercise: Exercise, submission: Submission, *, learner: str | None = None, seed: int | None = None) -> tuple[Report, list[str]]:
+def grade(
+    grader: Grader, exercise: Exercise, submission: Submission, *, learner: str | None = None, seed: int | None = None
+) -> tuple[Report, list[str]]:
     """Grades one submission. Returns the Report and, for the author, the defects that the suite showed.
 
     The same seed sends the same requests. A fault of our machine is retried once, then becomes verdict `not_graded`;
@@ -167,7 +171,17 @@ def _report(
     if run.defects and not run.results:
         raise SandboxFault(f"The suite of {exercise.slug} did not run: {run.defects[0]}")
     return _assemble(
-        grader, exercise, submission, learner, seed, tuple(checks), verdict_of(tuple(checks), {c.id for c in wanted}), "", progress, box, run.timed_out
+        grader,
+        exercise,
+        submission,
+        learner,
+        seed,
+        tuple(checks),
+        verdict_of(tuple(checks), {c.id for c in wanted}),
+        "",
+        progress,
+        box,
+        run.timed_out,
     )
 
 

@@ -24,16 +24,19 @@ def install_packages(settings: Settings, say: Say) -> bool:
         return False
     say("installing the exercises' packages (npm ci, scripts off)")
     npm = settings.node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    run([str(settings.node), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], "The packages could not be installed", cwd=runtime)
+    run(
+        [str(settings.node), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        "The packages could not be installed",
+        cwd=runtime,
+    )
     stamp.write_bytes(lock)
     return True
 
 
 def engine_answers() -> bool:
     """Whether a container engine answers on the configured socket."""
-    from docker.errors import DockerException
-
     import docker
+    from docker.errors import DockerException
 
     try:
         return bool(docker.from_env(timeout=10).ping())
@@ -55,11 +58,18 @@ def provide_engine(say: Say) -> bool:
         )
     if shutil.which("dockerd") is None or shutil.which("iptables") is None:
         if shutil.which("apt-get") is None:
-            raise SettingsError("No container engine is installed, and this is neither Debian nor Ubuntu. Install Docker Engine, start it, and run this again.")
+            raise SettingsError(
+                "No container engine is installed, and this is neither Debian nor Ubuntu. "
+                "Install Docker Engine, start it, and run this again."
+            )
         say("installing a container engine (docker.io, iptables)")
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         run(["apt-get", "update", "-qq"], "apt-get update failed", env=quiet)
-        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "docker.io", "iptables"], "Docker could not be installed", env=quiet)
+        run(
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "docker.io", "iptables"],
+            "Docker could not be installed",
+            env=quiet,
+        )
     if engine_answers():  # the package may have started it
         return True
     say("starting the container engine")
@@ -71,7 +81,9 @@ def provide_engine(say: Say) -> bool:
     deadline = time.monotonic() + ENGINE_SECONDS
     while not engine_answers():
         if time.monotonic() > deadline:
-            raise SettingsError(f"The container engine did not answer within {ENGINE_SECONDS:g} s. Its log: {ENGINE_LOG} or `journalctl -u docker`.")
+            raise SettingsError(
+                f"The container engine did not answer within {ENGINE_SECONDS:g} s. Its log: {ENGINE_LOG} or `journalctl -u docker`."
+            )
         time.sleep(0.2)
     return True
 

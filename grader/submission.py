@@ -271,7 +271,7 @@ def _zip_name(item: zipfile.ZipInfo) -> str:
 class _Limited(io.RawIOBase):
     """A reader that gives out at most `limit` bytes: the end of every decompression bomb."""
 
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
+    def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
         self._stream, self._left = stream, limit
 
     def readable(self) -> bool:

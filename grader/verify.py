@@ -74,7 +74,13 @@ def verify(grader: Grader, exercise: Exercise, *, repeat: int = 1, parallel: int
     """
     with busy_processors() if load else contextlib.nullcontext(), ThreadPoolExecutor(parallel) as pool:
         jobs = [
-            (specimen, [pool.submit(grade_path, grader, exercise, specimen.path) for _ in range(1 if specimen.kind in ("impostor", "starter") else repeat)])
+            (
+                specimen,
+                [
+                    pool.submit(grade_path, grader, exercise, specimen.path)
+                    for _ in range(1 if specimen.kind in ("impostor", "starter") else repeat)
+                ],
+            )
             for specimen in specimens(exercise)
         ]
         try:
@@ -95,7 +101,9 @@ def violations(exercise: Exercise, everything: list[Seen]) -> list[str]:
     for seen in everything:
         found += _violations_of(seen)
     killed = {check_id for seen in everything if seen.specimen.kind == "wrong" for check_id in seen.failed()}
-    found += [f"No wrong/ solution fails {check.id}: nothing proves that it can fail." for check in exercise.checks if check.id not in killed]
+    found += [
+        f"No wrong/ solution fails {check.id}: nothing proves that it can fail." for check in exercise.checks if check.id not in killed
+    ]
     return found
 
 

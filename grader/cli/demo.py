@@ -7,6 +7,7 @@ from grader.cli.grade import grade_and_show
 from grader.exercise import load_exercises
 from grader.settings import read_settings
 
+
 @click.command()
 @click.option("--parallel", "-p", type=click.IntRange(1, 64), help="Submissions at the same time. Default: two for each processor.")
 def demo(parallel: int | None) -> int:
@@ -22,7 +23,9 @@ def demo(parallel: int | None) -> int:
     folder = settings.data / "demo-class"
     count = build_class(folder, settings.home, exercises)
     console = Console(highlight=False)
-    console.print(f"A class of {count} learners over {len(exercises)} exercises, in {folder}. mallory and eve are up to no good.\n", markup=False)
+    console.print(
+        f"A class of {count} learners over {len(exercises)} exercises, in {folder}. mallory and eve are up to no good.\n", markup=False
+    )
     reports = grade_and_show(settings, folder, "docker", parallel, again=True, as_json=False)
     by_slug = {exercise.slug: exercise for exercise in exercises}
     console.print()

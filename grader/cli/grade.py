@@ -19,10 +19,18 @@ PathOption = click.Path(path_type=Path)
 @click.argument("path", required=False, type=PathOption)
 @click.option("--exercise", "-e", help="Which exercise PATH is for. Default: the name of the folder or file.")
 @click.option("--class", "class_dir", type=PathOption, help="Grade a class instead: DIR/<learner>/<exercise>/.")
-@click.option("--sandbox", type=click.Choice(["docker", "local"]), default="docker", show_default=True, help="local has no walls: only for your own code.")
+@click.option(
+    "--sandbox",
+    type=click.Choice(["docker", "local"]),
+    default="docker",
+    show_default=True,
+    help="local has no walls: only for your own code.",
+)
 @click.option("--learner", help="Whose submission it is.")
 @click.option("--seed", type=int, help="Send the same requests as an earlier grading.")
-@click.option("--parallel", "-p", type=click.IntRange(1, 64), help="Submissions of a class at the same time. Default: two for each processor.")
+@click.option(
+    "--parallel", "-p", type=click.IntRange(1, 64), help="Submissions of a class at the same time. Default: two for each processor."
+)
 @click.option("--again", is_flag=True, help="Grade a class anew instead of resuming.")
 @click.option("--json", "as_json", is_flag=True, help="Print one report (of a class: one a line) as JSON and nothing else.")
 @click.option("--junit", type=PathOption, help="Write JUnit XML to this file, too.")
@@ -105,7 +113,11 @@ def grade_and_show(settings: Settings, folder: Path, sandbox: str, parallel: int
     kept = 0
     began = time.monotonic()
     try:
-        with open_grader(settings, sandbox) as grader, open_store(settings.database_url) as store, class_progress(console, len(handed)) as step:
+        with (
+            open_grader(settings, sandbox) as grader,
+            open_store(settings.database_url) as store,
+            class_progress(console, len(handed)) as step,
+        ):
             for report, known in grade_class(grader, handed, store, parallel=parallel or default_parallel(), again=again):
                 reports.append(report)
                 kept += known
@@ -122,7 +134,9 @@ def grade_and_show(settings: Settings, folder: Path, sandbox: str, parallel: int
         print_class(reports)
     took = time.monotonic() - began
     new = len(reports) - kept
-    console.print(f"{new} graded in {took:.1f} s" + (f", {kept} were graded before (--again grades them anew)" if kept else "") + ".", style="dim")
+    console.print(
+        f"{new} graded in {took:.1f} s" + (f", {kept} were graded before (--again grades them anew)" if kept else "") + ".", style="dim"
+    )
     return reports
 
 
@@ -140,5 +154,3 @@ def _write_files(reports: list[Report], exercises: list[Exercise], junit: Path |
                 path.write_bytes(render(reports, exercises))
             except OSError as error:
                 raise SettingsError(f"{path} cannot be written: {error.strerror}.") from error
-
-

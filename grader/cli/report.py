@@ -27,7 +27,9 @@ def report(number: int | None, learner: str | None, as_json: bool) -> int:
         else:
             chosen = [kept for _, kept in store.latest() if learner is None or kept.learner == learner]
     if not chosen:
-        raise SettingsError(f"There is no report of {learner}." if learner else "Nothing was graded yet. Try `looplab grade` or `make demo`.")
+        raise SettingsError(
+            f"There is no report of {learner}." if learner else "Nothing was graded yet. Try `looplab grade` or `make demo`."
+        )
     if as_json:
         for kept in chosen:
             click.echo(kept.to_json())

@@ -40,7 +40,16 @@ def _tests(report: Report) -> list[dict[str, Any]]:
     status = "other" if report.verdict == "not_graded" else "failed"
     extra = {"verdict": report.verdict, "points": report.points, "max_points": report.max_points}
     duration = round(report.timings.total * 1000)
-    return [{"name": "the submission can be graded", "status": status, "duration": duration, "suite": suite, "message": report.facts.message, "extra": extra}]
+    return [
+        {
+            "name": "the submission can be graded",
+            "status": status,
+            "duration": duration,
+            "suite": suite,
+            "message": report.facts.message,
+            "extra": extra,
+        }
+    ]
 
 
 def _test(check: CheckResult, suite: list[str]) -> dict[str, Any]:

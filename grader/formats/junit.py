@@ -29,7 +29,13 @@ def junit_xml(reports: list[Report], exercises: list[Exercise]) -> bytes:
         )
         properties = ET.SubElement(suite, "properties")
         points = "" if report.points is None else f"{report.points:g}"
-        for name, value in [("title", titles.get(report.exercise, "")), ("verdict", report.verdict), ("points", points), ("max_points", f"{report.max_points:g}"), ("seed", str(report.seed))]:
+        for name, value in [
+            ("title", titles.get(report.exercise, "")),
+            ("verdict", report.verdict),
+            ("points", points),
+            ("max_points", f"{report.max_points:g}"),
+            ("seed", str(report.seed)),
+        ]:
             ET.SubElement(properties, "property", name=name, value=xml_safe(value))
         suite.extend(cases)
     ET.indent(root)

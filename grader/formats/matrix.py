@@ -9,7 +9,9 @@ from grader.verify import Seen
 
 def matrix(exercise: Exercise, everything: list[Seen]) -> Table:
     """One row a check, one column a solution. ✗ failed as it must, x failed beside, · passed, ! flaky or against the rules."""
-    table = Table(title=f"{exercise.slug}: {exercise.manifest.title}", title_justify="left", box=None, padding=(0, 1, 0, 0), header_style="dim")
+    table = Table(
+        title=f"{exercise.slug}: {exercise.manifest.title}", title_justify="left", box=None, padding=(0, 1, 0, 0), header_style="dim"
+    )
     table.add_column("check")
     for number, _ in enumerate(everything, 1):
         table.add_column(str(number), justify="center")

@@ -18,7 +18,15 @@ WORDS = {"did_not_start": "no start", "rejected": "rejected", "not_graded": "not
 @contextmanager
 def class_progress(console: Console, total: int) -> Iterator[Callable[[Report], None]]:
     """A progress bar; call the result with each report as it comes."""
-    columns = (TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[last]}"))
+    columns = (
+        TextColumn("grading"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[last]}"),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("grading", total=total, last="")
 

@@ -30,13 +30,16 @@ def print_report(report: Report, exercise: Exercise, *, hints: bool = True, comm
 
 def safe(text: str) -> str:
     """Text from a learner's program without anything that could drive a terminal or hide in it."""
-    return "".join(c if c == "\n" or not unicodedata.category(c).startswith("C") else "�" for c in text.replace("\r\n", "\n").replace("\t", "    "))
+    return "".join(
+        c if c == "\n" or not unicodedata.category(c).startswith("C") else "�" for c in text.replace("\r\n", "\n").replace("\t", "    ")
+    )
 
 
 def _report(report: Report, exercise: Exercise, hints: bool, command: str) -> Iterator[RenderableType]:
     yield _headline(report, exercise)
     if report.facts.message:
         yield Padding(Text(safe(report.facts.message)), (1, 0, 0, 2))
+    reason = ""
     for task in exercise.manifest.tasks:
         checks = [c for c in report.checks if c.task == task.number]
         if checks:
@@ -44,6 +47,9 @@ def _report(report: Report, exercise: Exercise, hints: bool, command: str) -> It
             yield Padding(_line(Text(f"{task.number}. {task.title}", "bold"), f"{earned:g} / {most:g}"), (1, 0, 0, 0))
             for check in checks:
                 yield from _check(check, hints)
+                if check.outcome == "skipped" and check.message != reason:
+                    reason = check.message  # said once: they all have the same
+                    yield Padding(Text(reason, "yellow"), (0, 0, 0, 4))
     if report.verdict not in ("passed", "not_graded") and report.facts.output.strip():
         yield Padding(Text("Your server wrote:", "bold"), (1, 0, 0, 0))
         lines = safe(report.facts.output).strip().split("\n")
@@ -57,7 +63,9 @@ def _headline(report: Report, exercise: Exercise) -> RenderableType:
     who = f"{safe(report.learner)} · " if report.learner else ""
     points = "not graded" if report.points is None else f"{report.points:g} of {report.max_points:g} points"
     colour = "green" if report.verdict == "passed" else "yellow" if report.verdict in ("partial", "not_graded") else "red"
-    return _line(Text(f"{who}{report.exercise} · {exercise.manifest.title}", "bold"), f"{points} · {VERDICTS[report.verdict]}", f"bold {colour}")
+    return _line(
+        Text(f"{who}{report.exercise} · {exercise.manifest.title}", "bold"), f"{points} · {VERDICTS[report.verdict]}", f"bold {colour}"
+    )
 
 
 def _line(left: Text, right: str, style: str = "") -> Table:
@@ -71,8 +79,6 @@ def _line(left: Text, right: str, style: str = "") -> Table:
 def _check(check: CheckResult, hints: bool) -> Iterator[RenderableType]:
     sign, colour = SIGNS[check.outcome]
     yield Padding(Text.assemble((f"{sign} ", colour), check.title), (0, 0, 0, 2))
-    if check.outcome == "skipped":
-        yield Padding(Text(check.message, "yellow"), (0, 0, 0, 4))
     if check.outcome != "failed":
         return
     yield Padding(Text(safe(check.message)), (0, 0, 0, 4))

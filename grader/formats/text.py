@@ -13,4 +13,6 @@ def feedback(check: CheckResult) -> str:
 
 def xml_safe(text: str) -> str:
     """Without the characters that XML 1.0 forbids (section 2.2), which an escape cannot carry either."""
-    return "".join(c if c in "\t\n\r" or "\x20" <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c >= "\U00010000" else "\ufffd" for c in text)
+    return "".join(
+        c if c in "\t\n\r" or "\x20" <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c >= "\U00010000" else "\ufffd" for c in text
+    )

@@ -2,7 +2,6 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
 from grader.exercise import Limits
@@ -23,10 +22,13 @@ class Box:
     """The port the program should listen on, or None where any is free."""
 
 
+SandboxName = Literal["docker", "local"]
+
+
 class Sandbox(Protocol):
     """Opens boxes. Implementations pass tests/sandbox/test_contract.py, one list of behaviours for all."""
 
-    name: Literal["docker", "local"]
+    name: SandboxName
 
     def open(self, submission: Submission, limits: Limits, packages: tuple[str, ...]) -> AbstractContextManager[Box]:
         """A box for one submission; leaving it kills and removes everything. Raises SandboxFault, EngineGone."""

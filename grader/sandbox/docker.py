@@ -10,15 +10,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import LogConfig, Ulimit
 
 from grader.errors import EngineGone, SandboxFault, SettingsError
 from grader.exercise import Limits
-from grader.sandbox import Box
+from grader.sandbox import Box, SandboxName
 from grader.sandbox.link import Link
 from grader.sandbox.workplace import Workplace
 from grader.submission import Submission
@@ -86,7 +87,7 @@ class Engine:
 class DockerSandbox:
     """The sandbox for strangers' code."""
 
-    name: Literal["docker"] = "docker"
+    name: SandboxName = "docker"
 
     def __init__(self, engine: Engine, image: str, workplace: Workplace) -> None:
         self._engine, self._image, self._workplace = engine, image, workplace
@@ -152,13 +153,13 @@ class DockerSandbox:
                     shm_size=1024 * 1024,
                     tmpfs={"/tmp": f"size={TEMP_MB}m,mode=1777,nosuid,nodev,noexec,nr_inodes=4096"},
                     ulimits=[
-                        {"Name": "nofile", "Soft": 4096, "Hard": 4096},
-                        {"Name": "core", "Soft": 0, "Hard": 0},
-                        {"Name": "fsize", "Soft": TEMP_MB << 20, "Hard": TEMP_MB << 20},
+                        Ulimit(name="nofile", soft=4096, hard=4096),
+                        Ulimit(name="core", soft=0, hard=0),
+                        Ulimit(name="fsize", soft=TEMP_MB << 20, hard=TEMP_MB << 20),
                     ],
                     sysctls={"net.ipv6.conf.all.disable_ipv6": "0"},  # or ::1 does not exist
                     binds=[f"{folder / 's'}:/run/looplab:rw", f"{folder / 'srv'}:/srv:ro"],
-                    log_config={"Type": "none"},  # the supervisor reads the learner's output, with a cap
+                    log_config=LogConfig(type="none"),  # the supervisor reads the learner's output, with a cap
                 ),
             )
         container: str = created["Id"]

@@ -38,7 +38,7 @@ def image_base(engine: Engine, settings: Settings) -> str | None:
     tag = image_tag(settings)
     with engine.errors("look for the image"):
         try:
-            labels: dict[str, str] = engine.client.api.inspect_image(tag)["Config"]["Labels"]
+            labels: dict[str, str] = engine.client.api.inspect_image(tag)["Config"]["Labels"]  # type: ignore[no-untyped-call]
         except ImageNotFound:
             return None
     return labels.get("looplab.base")

@@ -7,11 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 from grader.errors import SandboxFault
 from grader.exercise import Limits
-from grader.sandbox import Box
+from grader.sandbox import Box, SandboxName
 from grader.sandbox.link import Link
 from grader.sandbox.workplace import Workplace
 from grader.submission import Submission
@@ -23,7 +22,7 @@ OPEN_SECONDS = 10.0
 class LocalSandbox:
     """Runs the supervisor, and below it the learner's server, as ordinary processes of this user."""
 
-    name: Literal["local"] = "local"
+    name: SandboxName = "local"
 
     def __init__(self, node: Path, packages: Path, workplace: Workplace, *, i_trust_this_code: bool) -> None:
         if not i_trust_this_code:

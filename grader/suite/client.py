@@ -65,7 +65,9 @@ class Reply:
         """The parsed body of an answer that should be JSON with one of the given statuses (default 200)."""
         self.expect_status(*(allowed or (200,)), because=because)
         if self.media_type != "application/json" and not (self.status >= 400 and self.media_type.endswith("+json")):
-            self.fail(f"{self.what} should be answered with content-type application/json, but it is {self.header('content-type') or 'missing'}.")
+            self.fail(
+                f"{self.what} should be answered with content-type application/json, but it is {self.header('content-type') or 'missing'}."
+            )
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
@@ -83,7 +85,9 @@ class Reply:
         """One field of a JSON object answer, by value."""
         value = self.expect_object(self.status)
         if name not in value:
-            self.fail(f"The answer to {self.what} should have a field `{name}`; it has {', '.join(map(str, value)) or 'none'}.", because=because)
+            self.fail(
+                f"The answer to {self.what} should have a field `{name}`; it has {', '.join(map(str, value)) or 'none'}.", because=because
+            )
         try:
             expect_same(f"`{name}` in the answer to {self.what}", value[name], expected, because=because)
         except CheckFailed as failure:
@@ -95,15 +99,21 @@ class Reply:
         value = self.expect_json(*allowed, because=because)
         if not (isinstance(value, dict) and _has_message(value)):
             self.fail(
-                f"The error answer to {self.what} should be a JSON object with a message at `error`, `error.message`, `message`, `detail` or `title`, "
-                f"but it is {shown(value)}."
+                f"The error answer to {self.what} should be a JSON object with a message at `error`, `error.message`, "
+                f"`message`, `detail` or `title`, but it is {shown(value)}."
             )
         return self
 
 
 def _has_message(value: dict[str, Any]) -> bool:
     error = value.get("error")
-    places = [error, error.get("message") if isinstance(error, dict) else None, value.get("message"), value.get("detail"), value.get("title")]
+    places = [
+        error,
+        error.get("message") if isinstance(error, dict) else None,
+        value.get("message"),
+        value.get("detail"),
+        value.get("title"),
+    ]
     errors = value.get("errors")
     return any(isinstance(place, str) and place.strip() for place in places) or (isinstance(errors, list) and bool(errors))
 
@@ -247,7 +257,9 @@ class Connection:
             while view:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise NoReply("timeout", f"Your server neither read the whole request nor answered within {timeout:g} s.", self.entry.number)
+                    raise NoReply(
+                        "timeout", f"Your server neither read the whole request nor answered within {timeout:g} s.", self.entry.number
+                    )
                 readable, writable, _ = select.select([self._socket], [self._socket], [], left)
                 if readable and not self._is_interim():
                     return
@@ -257,7 +269,9 @@ class Connection:
                     except BlockingIOError:
                         continue
                     except OSError:
-                        raise NoReply("closed", "Your server closed the connection before it had read the request.", self.entry.number) from None
+                        raise NoReply(
+                            "closed", "Your server closed the connection before it had read the request.", self.entry.number
+                        ) from None
 
     def _is_interim(self) -> bool:
         """Takes in what came; True while that is nothing but 1xx answers."""
@@ -330,7 +344,9 @@ class Answer:
                 event = self._parser.next_event()
             except h11.RemoteProtocolError as error:
                 if "peer closed" in str(error) or "without sending complete" in str(error):
-                    raise self._no_reply("incomplete", f"The answer to {self.what} broke off in the middle: the connection was closed before its end.") from None
+                    raise self._no_reply(
+                        "incomplete", f"The answer to {self.what} broke off in the middle: the connection was closed before its end."
+                    ) from None
                 raise self._no_reply("invalid", f"The answer to {self.what} is not valid HTTP: {error}.") from None
             if event is not h11.NEED_DATA:
                 if isinstance(event, h11.ConnectionClosed):

@@ -4,6 +4,7 @@ Each check gets a running server with its environment, its own deadline, its own
 goes wrong is put to the right account: the learner's server (failed), the author's check (a defect), or our machine (a fault).
 """
 
+import contextlib
 import random
 import signal
 import time
@@ -20,6 +21,7 @@ from grader.errors import SandboxFault
 from grader.exercise import Check
 from grader.quiet import Quiet
 from grader.sandbox.link import Link
+from grader.suite.client import NoReply
 from grader.suite.expect import CheckFailed
 from grader.suite.job import Job, Result
 from grader.suite.journal import Journal
@@ -27,6 +29,9 @@ from grader.suite.server import Server, last_words
 from grader.suite.upstream import Upstream
 
 MESSAGE_CHARACTERS_MAX = 2000
+
+
+SILENCE_SECONDS = 2.0
 
 
 class Overtime(CheckFailed):
@@ -112,6 +117,7 @@ class SuitePlugin:
         self._failure = None
         if self._upstream:
             self._upstream.forget()
+        failure: BaseException | None = None
         began = time.monotonic()
         try:
             with _deadline(limit):
@@ -125,7 +131,10 @@ class SuitePlugin:
             failure = fault
         crash = self._crash() if not isinstance(failure, SandboxFault) else None
         seconds = round(time.monotonic() - began, 4)
-        return self._result(check, failure, crash, seconds)
+        result = self._result(check, failure, crash, seconds)
+        if not crash and (isinstance(failure, Overtime) or getattr(failure, "kind", "") == "timeout"):
+            self._look_for_life()
+        return result
 
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
         if call.excinfo is not None and self._failure is None:
@@ -143,6 +152,17 @@ class SuitePlugin:
             if not environment:
                 self._given_up = "Your server did not come up again after an earlier check ended it."
             raise
+
+    def _look_for_life(self) -> None:
+        """After silence: when even /health is silent, the next check gets a fresh server; when that is silent too, no check can pass."""
+        for last in (False, True):
+            if not isinstance(self._server.attempt("GET", "/health", timeout=SILENCE_SECONDS), NoReply):
+                return
+            if not last:
+                self._link.stop()
+                with contextlib.suppress(CheckFailed):
+                    self._server.start()
+        self._given_up = f"Your server does not answer even GET /health, freshly started, within {SILENCE_SECONDS:g} seconds."
 
     def _crash(self) -> str | None:
         if self._server.exit_is_expected:

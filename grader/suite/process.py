@@ -1,8 +1,8 @@
 """The processes that run suites: a warm parent that has imported everything, and one child of it for each grading.
 
 The parent is single-threaded and waits for jobs on the socket that it was started with. A child runs one suite with nothing but
-its job: no environment, no rights (as root: an own uid and an empty network namespace), hard limits, and a pipe to report on. It leads a session of its own, so
-that it is killed whole.
+its job: no environment, no rights (as root: a uid of its own and an empty network namespace), hard limits, and a pipe to report
+on. It leads a session of its own, so that it is killed whole.
 """
 
 import contextlib
@@ -23,12 +23,9 @@ from grader.sandbox.workplace import SUITE_UID
 from grader.suite.job import Job, Result
 from grader.suite.plugin import SuitePlugin
 
-ARGUMENTS = (
-    "-c/dev/null --noconftest --assert=plain --capture=no "
-    "-pno:cacheprovider -pno:terminal -pno:junitxml -pno:pastebin -pno:doctest -pno:unittest -pno:stepwise "
-    "-pno:setuponly -pno:setupplan -pno:debugging -pno:faulthandler -pno:logging -pno:recwarn -pno:monkeypatch "
-    "-pno:warnings -pno:unraisableexception -pno:threadexception -pno:legacypath -pno:reports -pno:tmpdir"
-).split()
+UNUSED_PLUGINS = """cacheprovider terminal junitxml pastebin doctest unittest stepwise setuponly setupplan debugging faulthandler
+logging recwarn monkeypatch warnings unraisableexception threadexception legacypath reports tmpdir""".split()  # noqa: SIM905
+ARGUMENTS = ["-c/dev/null", "--noconftest", "--assert=plain", "--capture=no", *(f"-pno:{name}" for name in UNUSED_PLUGINS)]
 JOB_BYTES_MAX = 1024 * 1024
 MEMORY_BYTES = 2 * 1024**3
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38

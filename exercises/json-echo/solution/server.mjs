@@ -2,79 +2,89 @@ import { createServer } from 'node:http';
 
 const PORT = Number(process.env.PORT ?? 3000);
 const MAX_BODY = Number(process.env.MAX_BODY ?? 102_400);
+const MAX_DROPPED = 5_000_000;
 
-class HttpError extends Error {
-  constructor(status, message) {
-    super(message);
+class Refusal extends Error {
+  constructor(status, message, options) {
+    super(message, options);
     this.status = status;
   }
 }
 
-/** The whole body as one Buffer. Stops keeping it as soon as it is too long. */
-function readBody(request) {
+const routes = new Map([
+  ['GET /health', (req, res) => sendJson(res, 200, { status: 'ok' })],
+  ['POST /echo', echo],
+]);
+
+async function echo(req, res) {
+  if (mediaType(req) !== 'application/json') throw new Refusal(415, 'Send the body as application/json.');
+  const body = await readBody(req);
+  sendJson(res, 200, { received: parseJson(body), bytes: body.length });
+}
+
+function mediaType(req) {
+  return (req.headers['content-type'] ?? '').split(';')[0].trim().toLowerCase();
+}
+
+function readBody(req) {
   return new Promise((resolve, reject) => {
     const chunks = [];
     let size = 0;
-    request.on('data', (chunk) => {
+    req.on('data', (chunk) => {
       size += chunk.length;
-      if (size <= MAX_BODY) return chunks.push(chunk);
-      request.pause(); // the rest stays on the wire until the connection is closed
-      reject(new HttpError(413, `the body is larger than ${MAX_BODY} bytes`));
+      if (size <= MAX_BODY) {
+        chunks.push(chunk);
+        return;
+      }
+      chunks.length = 0;
+      reject(new Refusal(413, `The body has more than ${MAX_BODY} bytes.`));
+      // A client that is still sending hears the answer only while we go on reading. But nobody may send for ever.
+      if (size > MAX_BODY + MAX_DROPPED) req.destroy();
     });
-    request.on('end', () => resolve(Buffer.concat(chunks)));
-    request.on('error', reject);
+    req.on('end', () => resolve(Buffer.concat(chunks)));
+    req.on('error', reject);
   });
 }
 
 function parseJson(body) {
-  if (body.length === 0) throw new HttpError(400, 'the body is empty');
   try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    throw new HttpError(400, 'the body is not valid JSON');
+    // Only the whole body is decoded: a chunk may end in the middle of a character.
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch (cause) {
+    throw new Refusal(400, 'The body is not valid JSON.', { cause });
   }
 }
 
-function isJson(request) {
-  const [mediaType] = (request.headers['content-type'] ?? '').split(';');
-  return mediaType.trim().toLowerCase() === 'application/json';
+function sendJson(res, status, value) {
+  const text = toJson(value);
+  res.writeHead(status, { 'content-type': 'application/json' });
+  res.end(text);
 }
 
-async function echo(request) {
-  if (!isJson(request)) throw new HttpError(415, 'send application/json');
-  const body = await readBody(request);
-  return { received: parseJson(body), bytes: body.length };
-}
-
-function send(response, status, value) {
-  const text = stringify(value);
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
-  response.end(text);
-}
-
-/** JSON.parse reads deeper values than JSON.stringify can write. */
-function stringify(value) {
+function toJson(value) {
   try {
     return JSON.stringify(value);
-  } catch {
-    throw new HttpError(400, 'the body is nested too deeply');
+  } catch (cause) {
+    // JSON.parse has no limit to nesting, but JSON.stringify recurses and runs out of stack.
+    throw new Refusal(400, 'The value is nested too deeply.', { cause });
   }
 }
 
-async function handle(request, response) {
-  const { pathname } = new URL(request.url, 'http://localhost');
-  if (pathname === '/health') return send(response, 200, { ok: true });
-  if (pathname !== '/echo') throw new HttpError(404, 'there is nothing here');
-  if (request.method !== 'POST') throw new HttpError(405, 'use POST');
-  send(response, 200, await echo(request));
+function answerError(res, error) {
+  if (error instanceof Refusal) return sendJson(res, error.status, { error: error.message });
+  console.error(error);
+  sendJson(res, 500, { error: 'Something went wrong on our side.' });
 }
 
-const server = createServer((request, response) => {
-  handle(request, response).catch((error) => {
-    if (response.headersSent || response.destroyed) return;
-    // What is left of a refused body is not read: the connection cannot be used again.
-    if (!request.complete) response.setHeader('connection', 'close');
-    send(response, error.status ?? 500, { error: error.status ? error.message : 'something went wrong' });
-  });
+const server = createServer(async (req, res) => {
+  try {
+    const path = req.url.split('?')[0];
+    const handle = routes.get(`${req.method} ${path}`);
+    if (!handle) throw new Refusal(404, 'There is nothing at this path for this method.');
+    await handle(req, res);
+  } catch (error) {
+    answerError(res, error);
+  }
 });
+
 server.listen(PORT);

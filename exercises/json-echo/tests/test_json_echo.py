@@ -61,13 +61,15 @@ def test_a_character_split_between_two_packets_survives(server: Server, rng: ran
 @task(1)
 @rule("`bytes` is the size of the body as it was received, in bytes.")
 @visible
-@hint("How long is \"é\" as a string, and how long is it on the wire?")
+@hint('How long is "é" as a string, and how long is it on the wire?')
 def test_bytes_counts_the_body_as_received(server: Server, rng: random.Random) -> None:
     """`bytes` is the size of the body as received, spaces included."""
     text = word(rng, 30)
     for body in (encoded([text]), b" \n " + encoded({"a": text, "b": 1}) + b"  \n", json.dumps(text).encode()):
         reply = server.post("/echo", JSON, body)
-        reply.expect_field("bytes", len(body), because="It counts bytes on the wire: not characters, and not the text that JSON.stringify would write.")
+        reply.expect_field(
+            "bytes", len(body), because="It counts bytes on the wire: not characters, and not the text that JSON.stringify would write."
+        )
 
 
 @task(1)
@@ -105,7 +107,9 @@ def test_a_proto_key_is_data(server: Server, rng: random.Random) -> None:
 def test_an_empty_body_is_refused(server: Server, rng: random.Random) -> None:
     """A request without a body is 400."""
     expect_echo(server, word(rng))
-    server.post("/echo", JSON, b"").expect_error(400, because="Nothing is no JSON value, and whoever sent nothing made a mistake that they want to hear about.")
+    server.post("/echo", JSON, b"").expect_error(
+        400, because="Nothing is no JSON value, and whoever sent nothing made a mistake that they want to hear about."
+    )
 
 
 @task(2)
@@ -135,7 +139,9 @@ def test_a_body_that_is_not_json_is_refused(server: Server, rng: random.Random) 
     for fine in ("application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON"):
         server.post("/echo", {"Content-Type": fine}, body).expect_field("bytes", len(body), because=f"`{fine}` is JSON.")
     for wrong in ("text/plain", "application/x-www-form-urlencoded", "application/jsonp"):
-        server.post("/echo", {"Content-Type": wrong}, body).expect_error(415, 400, because="A form of any website can send such a request without asking; JSON it is not.")
+        server.post("/echo", {"Content-Type": wrong}, body).expect_error(
+            415, 400, because="A form of any website can send such a request without asking; JSON it is not."
+        )
 
 
 @task(2)
@@ -156,7 +162,10 @@ def refused_as_too_large(server: Server, headers: dict[str, str], body: Iterator
         if answer.kind not in ("closed", "incomplete"):
             raise answer
     elif answer.status != 413:
-        answer.fail(f"A body over the limit should be refused with status 413, but {answer.status} came.", because="The limit keeps one sender from filling the memory that all share.")
+        answer.fail(
+            f"A body over the limit should be refused with status 413, but {answer.status} came.",
+            because="The limit keeps one sender from filling the memory that all share.",
+        )
 
 
 @task(3)
@@ -185,7 +194,9 @@ def test_an_endless_body_is_refused_early(server: Server, rng: random.Random) ->
 
     answer = server.attempt("POST", "/echo", JSON, endless(), timeout=1.5)
     if isinstance(answer, NoReply) and answer.kind == "timeout":
-        fail("A body without end was not refused.", because="A sender who never stops would hold the connection, and your memory, for ever.")
+        fail(
+            "A body without end was not refused.", because="A sender who never stops would hold the connection, and your memory, for ever."
+        )
     if not isinstance(answer, NoReply):
         answer.expect_status(413)
     grown = (server.stats().rss_bytes - before) / 1024 / 1024

@@ -30,10 +30,12 @@ BUSY_ROUNDS = 100_000
 """At least 0.1 s of work: longer than requests need that are sent back to back."""
 SETTLE_SECONDS = 1.5
 """How long we wait for what the contract gives 500 ms: three times as long, for busy machines."""
+SURE_ROUNDS = 300_000
+"""For the second look at a limit that seems to give way: no machine finishes this before the last request has arrived."""
 NODE_PER_PYTHON = 2.0
 """A round of chain.mjs costs 1.8 to 2.3 times a round of Python's hashlib on the same machine, both being mostly calls."""
 
-Letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 # ---- the contract, computed again
@@ -64,7 +66,7 @@ def path_of(seed: str, rounds: object) -> str:
 
 
 def word(rng: Random) -> str:
-    return "".join(rng.choices(Letters, k=12))
+    return "".join(rng.choices(LETTERS, k=12))
 
 
 def expect_chain(reply: Reply, seed: str, rounds: int, because: str = "") -> None:
@@ -97,19 +99,27 @@ def at_once(server: Server, seeds: list[str], rounds: int) -> list[Reply]:
         connections = [open_ones.enter_context(server.connect()) for _ in seeds]
         for connection, seed in zip(connections, seeds, strict=True):
             connection.send_request("GET", path_of(seed, rounds))
-        return [connection.answer("GET", f"GET {path_of(seed, rounds)}", 10).read_all() for connection, seed in zip(connections, seeds, strict=True)]
+        return [
+            connection.answer("GET", f"GET {path_of(seed, rounds)}", 20).read_all()
+            for connection, seed in zip(connections, seeds, strict=True)
+        ]
 
 
 def expect_places(server: Server, rng: Random, places: int, *, settle: float, story: str) -> None:
     """Sends more chains at once than there are places. Exactly `places` may be computed, after `settle` seconds at the latest."""
     deadline = time.monotonic() + settle
+    rounds = BUSY_ROUNDS
     while True:
         seeds = [word(rng) for _ in range(places + 3)]
-        replies = at_once(server, seeds, BUSY_ROUNDS)
+        replies = at_once(server, seeds, rounds)
         accepted = [(reply, seed) for reply, seed in zip(replies, seeds, strict=True) if reply.status != 503]
-        for reply, _ in accepted:
+        for reply, seed in accepted:
             reply.expect_object(200)
+            reply.expect_field("seed", seed)
         came = f"{len(seeds)} chains were asked for at once{story}. {count(places)} should be computed and the others refused with 503; {count(len(accepted))} came back computed."
+        if len(accepted) > places and rounds < SURE_ROUNDS:
+            rounds = SURE_ROUNDS  # perhaps the first ones were done before the last ones arrived
+            continue
         if len(accepted) > places:
             accepted[-1][0].fail(came, because="A limit that gives way lets a rush of requests slow down everybody's work.")
         if len(accepted) == places:
@@ -117,8 +127,6 @@ def expect_places(server: Server, rng: Random, places: int, *, settle: float, st
         if time.monotonic() > deadline:
             refused = next(reply for reply in replies if reply.status == 503)
             refused.fail(came, because="A place that is lost stays lost: in the end the server refuses everybody while it does nothing.")
-    reply, seed = accepted[0]
-    reply.expect_field("digest", digest_of(seed, BUSY_ROUNDS))
     next(reply for reply in replies if reply.status == 503).expect_error(503)
 
 
@@ -182,12 +190,12 @@ def test_a_seed_beyond_ascii_is_hashed_as_utf8(server: Server, rng: Random) -> N
 @hint("What is '🙂'.length?")
 def test_a_seed_has_one_to_a_hundred_characters(server: Server, rng: Random) -> None:
     """A hundred characters are accepted, whatever they are; none, or one more, are refused."""
-    for sign in (rng.choice(Letters), rng.choice("éЖ語"), rng.choice("🙂🚀🐢"), " "):
-        seed = sign * 99 + rng.choice(Letters)
+    for sign in (rng.choice(LETTERS), rng.choice("éЖ語"), rng.choice("🙂🚀🐢"), " "):
+        seed = sign * 99 + rng.choice(LETTERS)
         reply = until_accepted(server, path_of(seed, 3), 2.0)
         expect_chain(reply, seed, 3, "A hundred characters are allowed, and an emoji is one character.")
     because = "What cannot be meant must be refused, not hashed."
-    for sign in (rng.choice(Letters), rng.choice("🙂🚀🐢")):
+    for sign in (rng.choice(LETTERS), rng.choice("🙂🚀🐢")):
         server.get(path_of(sign * 101, 3)).expect_error(400, because=because)
     server.get("/chain?seed=&rounds=3").expect_error(400, because=because)
     server.get("/chain?rounds=3").expect_error(400, because=because)
@@ -295,7 +303,7 @@ def test_chains_at_the_same_time_do_not_mix(server: Server, rng: Random) -> None
 
 @task(3)
 @visible
-@seconds(15)
+@seconds(25)
 @rule("While every place is taken, a further valid request for a chain is answered 503 at once; it does not wait for a place.")
 @hint("Two requests arrive at the same moment. What does your server know about the first when it looks at the second?")
 def test_one_chain_too_many_is_refused_at_once(server: Server, rng: Random) -> None:
@@ -305,7 +313,7 @@ def test_one_chain_too_many_is_refused_at_once(server: Server, rng: Random) -> N
 
 
 @task(3)
-@seconds(15)
+@seconds(25)
 @environment(MAX_JOBS="3")
 @rule("`MAX_JOBS` is an environment variable, a whole number of at least 1; its default is 2.")
 @hint("Where does your program read the variable?")
@@ -413,7 +421,7 @@ def processor_share(server: Server, during: float) -> float:
 
 
 @task(4)
-@seconds(25)
+@seconds(40)
 @environment(MAX_JOBS="2")
 @rule("However many clients leave, and whenever they do, the number of places stays `MAX_JOBS`.")
 @hint("How many lines of your program lower the counter, and can two of them run for one request, or none?")

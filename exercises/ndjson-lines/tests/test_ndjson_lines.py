@@ -1,0 +1,551 @@
+"""The suite of ndjson-lines. What it may assume is in prompt.md; why sizes and limits are as they are, in design.md."""
+
+import json
+import random
+import re
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from grader.suite import Connection, NoReply, Reply, Server, environment, expect, expect_same, fail, hint, quiet, rule, seconds, shown, task, visible
+
+NDJSON = {"Content-Type": "application/x-ndjson"}
+WHAT = "POST /transform"
+MB = 1_000_000
+MAX_LINE = 65_536
+GROWTH_MAX = 128 * MB
+UNREAD_MAX = 32 * MB
+LETTERS = "aeiouäöüßñéçøåłžšæœ日本語中文한국ابجדהפ🙂🚀𝄞"
+
+Record = dict[str, Any]
+
+
+# ---- what is sent
+
+
+def word(rng: random.Random, length: int = 8) -> str:
+    return "".join(rng.choice(LETTERS) for _ in range(length))
+
+
+def record(rng: random.Random) -> Record:
+    return {"parcel": f"P{rng.randrange(10**6)}", "weight": rng.randrange(1, 400) / 4, "to": word(rng), "tags": [word(rng, 3)]}
+
+
+def encoded(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def lines(*values: object, end: bytes = b"\n") -> bytes:
+    """A body: bytes are a line as they are, everything else is a line of JSON."""
+    return b"".join((value if isinstance(value, bytes) else encoded(value)) + end for value in values)
+
+
+def record_of_size(size: int, letter: str = "x") -> Record:
+    """A record that takes `size` bytes as `encoded` writes it."""
+    room = size - len(encoded({"text": ""}))
+    count = room // len(letter.encode())
+    return {"text": letter * count + "." * (room - count * len(letter.encode()))}
+
+
+# ---- what is expected
+
+
+def numbered(value: Record, number: int) -> Record:
+    return {**value, "n": number}
+
+
+def bad(number: int) -> Record:
+    return {"error": "invalid json", "line": number}
+
+
+def too_long(number: int) -> Record:
+    return {"error": "line too long", "line": number}
+
+
+def summary(ok: int, bad: int) -> Record:
+    return {"summary": {"ok": ok, "bad": bad}}
+
+
+# ---- how it is sent and compared
+
+
+def begin(connection: Connection) -> None:
+    """The head of a request whose body follows in chunks."""
+    connection.send_request("POST", "/transform", NDJSON, chunked=True)
+
+
+def transform(server: Server, body: bytes) -> Reply:
+    """Sends all of the body, whether or not the answer has begun, then reads the whole answer."""
+    with server.connect() as connection:
+        connection.send_request("POST", "/transform", NDJSON, body)
+        return connection.answer("POST", WHAT).read_all()
+
+
+def expect_answers(reply: Reply, expected: list[Record], because: str) -> None:
+    reply.expect_status(200)
+    if reply.media_type != "application/x-ndjson":
+        reply.fail(
+            f"{WHAT} should be answered with content-type application/x-ndjson, but it is {reply.header('content-type') or 'missing'}.",
+            because="The type tells a client that it may read line by line.",
+        )
+    came = [parsed(reply, text) for text in re.split(rb"[\r\n]+", reply.body) if text.strip()]
+    for place, (one, wanted) in enumerate(zip(came, expected, strict=False), 1):
+        if one != wanted:
+            reply.fail(f"Line {place} of the answer should be {shown(wanted)}, but it is {shown(one)}.", because=because)
+    if len(came) < len(expected):
+        reply.fail(
+            f"The answer should have {len(expected)} lines, but it ends after {len(came)}: {shown(expected[len(came)])} is missing.", because=because
+        )
+    if len(came) > len(expected):
+        reply.fail(f"The answer should have {len(expected)} lines, but after them comes {shown(came[len(expected)])}.", because=because)
+
+
+def parsed(reply: Reply, text: bytes) -> Record:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        reply.fail(f"Every line of the answer should be one JSON object, but one is {shown(text)}.")
+    return value
+
+
+def expect_service(server: Server, rng: random.Random, because: str = "This is the simplest body there is: one record.") -> None:
+    """One good request."""
+    value = record(rng)
+    expect_answers(transform(server, lines(value)), [numbered(value, 1), summary(1, 0)], because)
+
+
+class Reader:
+    """Reads an answer in a thread while the check sends; keeps the end of it."""
+
+    KEEP = 500
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self.total = 0
+        self.tail = b""
+        self.failure: NoReply | None = None
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            for piece in self._connection.answer("POST", WHAT, timeout=20).pieces(timeout=20):
+                self.total += len(piece)
+                self.tail = (self.tail + piece)[-self.KEEP :]
+        except NoReply as gone:
+            self.failure = gone
+
+    def last_lines(self, count: int, timeout: float) -> list[bytes]:
+        """The last lines of the complete answer. Fails when it is not complete in time."""
+        self._thread.join(timeout)
+        if self.failure:
+            raise self.failure
+        if self._thread.is_alive():
+            fail(f"The body has ended, but {timeout:g} s later the answer has not.", because="The client still waits for the summary.")
+        return [text for text in re.split(rb"[\r\n]+", self.tail) if text.strip()][-count:]
+
+
+def expect_last(reader: Reader, expected: list[Record], because: str) -> None:
+    for text, wanted in zip(reader.last_lines(len(expected), timeout=6), expected, strict=False):
+        try:
+            came = json.loads(text)
+        except (ValueError, RecursionError):
+            came = shown(text)
+        expect_same("The end of the answer", came, wanted, because=because)
+
+
+def stream(server: Server, what: str, blocks: Iterable[bytes], expected_end: list[Record]) -> None:
+    """Sends blocks while the answer is read, and fails as soon as the server's memory has grown too much."""
+    before = server.stats().rss_bytes
+    sent = looked_at = 0
+
+    def look() -> None:
+        grown = server.stats().rss_bytes - before
+        expect(
+            grown < GROWTH_MAX,
+            f"After {sent / MB:.0f} MB of {what} the server's memory had grown by {grown / MB:.0f} MB; less than {GROWTH_MAX // MB} MB is allowed.",
+            because="A client decides how much it sends; a server that keeps it all is ended by one of them, and with it everybody else's work.",
+        )
+
+    with server.connect() as connection:
+        begin(connection)
+        reader = Reader(connection)
+        for block in blocks:
+            connection.send_chunk(block)
+            sent += len(block)
+            if sent - looked_at > 8 * MB:
+                looked_at = sent
+                look()
+        connection.send_chunk(b"")
+        expect_last(reader, expected_end, because=f"{sent / MB:.0f} MB went in before it.")
+        look()
+
+
+# ---- 1. Number the records
+
+
+@task(1)
+@rule("A line that holds a JSON object is a record: it comes back with all its fields and with its line number as the field `n`.")
+@visible
+@hint("What does your server do with a record between reading its line and writing its answer? Can an exception get lost on that way?")
+def test_every_record_comes_back_with_its_line_number(server: Server, rng: random.Random) -> None:
+    """Every record comes back with its line number, at POST /transform and nowhere else."""
+    values = [record(rng) for _ in range(rng.randrange(3, 9))] + [{}, {"n": 999, "a": {"n": -1}}, {"error": word(rng), "summary": None}]
+    rng.shuffle(values)
+    expected = [numbered(value, number) for number, value in enumerate(values, 1)]
+    expect_answers(
+        transform(server, lines(*values)),
+        [*expected, summary(len(values), 0)],
+        because="The depot joins your answers to its own lines by this number.",
+    )
+    expect_answers(transform(server, b""), [summary(0, 0)], because="A depot without parcels sends an empty body.")
+    server.get("/transform").expect_error(405, 404)
+    server.post(f"/transform{rng.randrange(10**6)}", NDJSON, lines({})).expect_error(404)
+
+
+@task(1)
+@rule("A line that is empty or holds only spaces and tabs is blank: it is counted but not answered.")
+@visible
+@hint("In which order do you count a line and decide that it is not worth an answer?")
+def test_blank_lines_are_counted_but_not_answered(server: Server, rng: random.Random) -> None:
+    """Blank lines get no answer, but they count."""
+    expect_service(server, rng)
+    body: list[object] = []
+    expected = []
+    for _ in range(6):
+        body += [rng.choice([b"", b" ", b"\t", b"  \t "]) for _ in range(rng.randrange(1, 4))]
+        value = record(rng)
+        body.append(value)
+        expected.append(numbered(value, len(body)))
+    expect_answers(
+        transform(server, lines(*body, b"", b"  ")),
+        [*expected, summary(6, 0)],
+        because="A number is an address in the sender's file; there, blank lines count.",
+    )
+
+
+@task(1)
+@rule("After a bad line the server goes on with the next line.")
+@visible
+@hint("What can JSON.parse return, and what can it throw? How much of the body does one broken line make worthless?")
+def test_a_bad_line_is_reported_and_the_next_one_is_served(server: Server, rng: random.Random) -> None:
+    """A line that is no JSON object is reported with its number, and the next one is served."""
+    expect_service(server, rng)
+    broken = [b'{"parcel":', b"parcel=" + word(rng).encode(), b"{'a':1}", b'{"a":1}}', b'{"a":1} {"b":2}']
+    no_object = [encoded(value) for value in ([rng.randrange(99)], [], [{}], word(rng), rng.randrange(99), 1.5, True, False, None)]
+    rows: list[bytes | Record] = [*rng.sample(broken, 3), *no_object, *[record(rng) for _ in range(6)]]
+    rng.shuffle(rows)
+    last = record(rng)
+    expected = [bad(number) if isinstance(row, bytes) else numbered(row, number) for number, row in enumerate(rows, 1)]
+    expect_answers(
+        transform(server, lines(*rows, last)),
+        [*expected, numbered(last, len(rows) + 1), summary(7, 12)],
+        because="A scanner that lost power leaves one broken line; the ones around it are still worth money.",
+    )
+
+
+# ---- 2. Lines, not packets
+
+
+@task(2)
+@rule("A body may arrive in packets of any size, cut at any byte, even inside a character; the answer is the same however it is cut.")
+@visible
+@hint("What does one chunk hold: a line, or whatever has just arrived? What is left over at its end?")
+def test_a_cut_anywhere_changes_nothing(server: Server, rng: random.Random) -> None:
+    """The same body, cut in two at every single byte, always gets the same answer."""
+    values: list[Record] = [{"to": word(rng, 3)}, {"to": rng.choice("éßñ") + rng.choice("日語한") + rng.choice("🙂🚀𝄞")}, {"id": rng.randrange(99)}]
+    body = lines(*values)
+    expected = [*(numbered(value, number) for number, value in enumerate(values, 1)), summary(3, 0)]
+    expect_answers(transform(server, body), expected, because="Here it was sent in one packet.")
+
+    connections = {}
+    try:
+        for cut in range(1, len(body)):
+            connections[cut] = connection = server.connect()
+            begin(connection)
+            connection.send_chunk(body[:cut])
+        server.get("/health").expect_status(200)  # by its answer the first parts have long arrived
+        for cut, connection in connections.items():
+            connection.send_chunk(body[cut:])
+            connection.send_chunk(b"")
+        for cut, connection in connections.items():
+            place = f"Here the body was cut after byte {cut}: {shown(body[:cut][-8:])} | {shown(body[cut:][:8])}."
+            reply = connection.answer("POST", WHAT).read_all()
+            expect_answers(reply, expected, because=f"{place} Where it is cut, the network decides, and the sender does not know.")
+    finally:
+        for connection in connections.values():
+            connection.close()
+
+
+@task(2)
+@rule("The last line of the body may end without a line ending; it is a line like the others.")
+@visible
+@hint("Which code of yours runs when the body has ended?")
+def test_the_last_line_needs_no_line_ending(server: Server, rng: random.Random) -> None:
+    """The last line is served with or without a line ending."""
+    first, last = record(rng), record(rng)
+    expect_answers(transform(server, lines(first, last)), [numbered(first, 1), numbered(last, 2), summary(2, 0)], because="Every line ends with LF here.")
+    because = "No LF follows the last line here. Many exports have none there; their last record must not be lost."
+    expect_answers(transform(server, lines(first) + encoded(last)), [numbered(first, 1), numbered(last, 2), summary(2, 0)], because)
+    expect_answers(transform(server, encoded(last)), [numbered(last, 1), summary(1, 0)], because)
+    expect_answers(transform(server, lines(first) + encoded(last)[:-1]), [numbered(first, 1), bad(2), summary(1, 1)], because)
+
+
+@task(2)
+@rule("A line ends at LF (`\\n`) and nowhere else; a CR (`\\r`) just before the LF belongs to the line ending.")
+@hint("Which bytes come before the first brace, and which after the last one, when a file was written on Windows?")
+def test_a_log_from_windows_is_read_like_any_other(server: Server, rng: random.Random) -> None:
+    """CR LF line endings and a byte order mark change nothing."""
+    expect_service(server, rng)
+    values = [record(rng) for _ in range(3)]
+    first, second, third = values
+    expected = [numbered(first, 1), numbered(second, 3), numbered(third, 5), summary(3, 0)]
+    crlf = lines(first, b"", second, b" \t", third, end=b"\r\n")
+    expect_answers(transform(server, crlf), expected, because="The lines end with CR LF here; without its ending, a blank line is blank.")
+    mark = b"\xef\xbb\xbf"
+    because = "The body begins with a byte order mark here. It cannot be seen in an editor, so nobody could find out what is wrong with line 1."
+    expect_answers(transform(server, mark + lines(first, b"", second, b"", third)), expected, because)
+    expect_answers(transform(server, mark + crlf), expected, because)
+    with server.connect() as connection:
+        begin(connection)
+        cut = rng.randrange(1, 3)
+        connection.send_chunk(mark[:cut])
+        server.get("/health").expect_status(200)
+        connection.send_chunk(mark[cut:] + crlf)
+        connection.send_chunk(b"")
+        expect_answers(connection.answer("POST", WHAT).read_all(), expected, because)
+
+
+@task(2)
+@rule("Other characters that some programs take for line breaks, such as U+2028, U+2029 and U+0085, are ordinary characters.")
+@hint("Who decides in your program what a line is: you, or a library? What does that one split at?")
+def test_only_a_line_feed_ends_a_line(server: Server, rng: random.Random) -> None:
+    """U+2028, U+2029 and U+0085 inside a text do not end a line."""
+    expect_service(server, rng)
+    values = [{"note": f"{word(rng)}{mark}{word(rng)}"} for mark in ("\u2028", "\u2029", "\u0085", "\u2028\u2029")]
+    rng.shuffle(values)
+    expected = [numbered(value, number) for number, value in enumerate(values, 1)]
+    expect_answers(
+        transform(server, lines(*values)),
+        [*expected, summary(4, 0)],
+        because="Texts pasted from a word processor hold such characters, and in JSON they need no escape. A record must not fall apart there.",
+    )
+
+
+# ---- 3. Long lines
+
+
+@task(3)
+@rule("`MAX_LINE` is the greatest length of a line in bytes, without its line ending (default 65536).")
+@environment(MAX_LINE="1500")
+@hint("Where do you measure a line that arrives complete, and in which unit?")
+def test_max_line_counts_bytes_without_the_line_ending(server: Server, rng: random.Random) -> None:
+    """With MAX_LINE=1500, a line of 1500 bytes is good and one of 1501 is too long."""
+    expect_service(server, rng)
+    letter = rng.choice("éß日語🙂")
+    cases: list[tuple[str, Record, bytes]] = [
+        ("1500 bytes", record_of_size(1500), b"\n"),
+        ("1501 bytes", record_of_size(1501), b"\n"),
+        (f"1500 bytes, most of them of the character {letter}", record_of_size(1500, letter), b"\n"),
+        (f"1501 bytes, most of them of the character {letter}", record_of_size(1501, letter), b"\n"),
+        ("1500 bytes and then CR LF", record_of_size(1500), b"\r\n"),
+        ("1501 bytes and then CR LF", record_of_size(1501), b"\r\n"),
+        (f"{(more := rng.randrange(1600, 9000))} bytes", record_of_size(more), b"\n"),
+    ]
+    last = record(rng)
+    for name, value, end in cases:
+        fits = name.startswith("1500")
+        expect_answers(
+            transform(server, lines(value, end=end) + lines(last)),
+            [numbered(value, 1) if fits else too_long(1), numbered(last, 2), summary(2, 0) if fits else summary(1, 1)],
+            because=f"Line 1 has {name}, and MAX_LINE is 1500 here. Behind this server stands a field of that many bytes.",
+        )
+
+
+@task(3)
+@rule("A line that is too long is one bad line, answered once with `{\"error\":\"line too long\",\"line\":k}`.")
+@visible
+@hint("You have refused the line. Its rest is still on its way: what will your code take it for?")
+def test_a_line_that_is_too_long_is_one_bad_line(server: Server, rng: random.Random) -> None:
+    """A line that is too long is answered once, and the next line is served as usual."""
+    expect_service(server, rng)
+    first, second, third = (record(rng) for _ in range(3))
+    fits = record_of_size(MAX_LINE - rng.randrange(1, 2000))
+    one, two, three = (encoded(record_of_size(rng.randrange(low, low + 40_000))) for low in (MAX_LINE + 1, 140_000, 300_000))
+    forged = b"x" * rng.randrange(MAX_LINE, 2 * MAX_LINE) + encoded(record(rng))
+    rows: list[bytes | Record] = [first, one, second, two, three, fits, forged, third]
+    wrong = {2, 4, 5, 7}
+    expected = [too_long(number) if isinstance(row, bytes) else numbered(row, number) for number, row in enumerate(rows, 1)]
+    because = "One long line is one mistake; whoever looks for it finds it by its number, and the lines after it are good."
+    expect_answers(transform(server, lines(*rows)), [*expected, summary(len(rows) - len(wrong), len(wrong))], because)
+    expect_answers(transform(server, lines(first) + two), [numbered(first, 1), too_long(2), summary(1, 1)], because)
+
+
+@task(3)
+@rule("However long a line is, the server's memory grows by less than 128 MB while it arrives.")
+@quiet
+@seconds(20)
+@hint("From when on are the bytes of a line of no use to you?")
+def test_an_endless_line_does_not_fill_the_memory(server: Server, rng: random.Random) -> None:
+    """A line of 190 MB does not stay in memory, and the line after it is served."""
+    expect_service(server, rng)
+    last = record(rng)
+    block = bytes([rng.randrange(97, 123)]) * 262_144
+    blocks = [block] * (190 * MB // len(block))
+    stream(server, "one single line", [*blocks, b"\n" + lines(last)], [too_long(1), numbered(last, 2), summary(1, 1)])
+
+
+# ---- 4. Streams without an end
+
+
+@task(4)
+@rule("The answer to a line leaves the server within 1 second after the LF of the line has arrived, while the body goes on.")
+@visible
+@hint("What does the first answer wait for in your program: its line, more lines, or the end of the body?")
+def test_a_line_is_answered_while_the_body_goes_on(server: Server, rng: random.Random) -> None:
+    """A client that sends one line at a time reads each answer before it sends the next line."""
+    expect_service(server, rng)
+    patience = 3.0  # three times what the contract gives
+    with server.connect() as connection:
+        begin(connection)
+        answer = None
+        came = b""
+        for number in range(1, 5):
+            value = record(rng)
+            connection.send_chunk(lines(value))
+            deadline = time.monotonic() + patience
+            try:
+                answer = answer or connection.answer("POST", WHAT, timeout=patience)
+                while came.count(b"\n") < number and not answer.complete:
+                    came += answer.read(max(0.01, deadline - time.monotonic()))
+            except NoReply as nothing:
+                if nothing.kind != "timeout":
+                    raise
+                fail(
+                    f"Line {number} was sent with its LF, and {patience:g} s later its answer had not come; the body had not ended yet.",
+                    because="A scanner that waits for the answer before it sends the next line would wait for ever.",
+                )
+            rows = [text for text in came.split(b"\n") if text.strip()]
+            expect(not answer.complete, "The answer ended although the body went on.", because="Every later line would get no answer.")
+            try:
+                one = json.loads(rows[-1])
+            except (ValueError, RecursionError):
+                one = None
+            expect(one == numbered(value, number), f"The answer to line {number} should be {shown(numbered(value, number))}, but it is {shown(rows[-1])}.")
+        server.get("/health").expect_status(200, because="Health is asked for while the stream is open.")
+        connection.send_chunk(b"")
+        assert answer is not None
+        rest = b"".join(answer.pieces(timeout=patience))
+    expect(
+        b'"summary"' in rest, f"When the body has ended, the summary should follow, but {shown(rest) if rest else 'nothing'} came.", because="It tells the sender that nothing was lost."
+    )
+
+
+@task(4)
+@rule("However long the body is, the server's memory grows by less than 128 MB while it is served.")
+@quiet
+@seconds(20)
+@hint("What of a line do you still need when its answer is written?")
+def test_a_long_body_does_not_fill_the_memory(server: Server, rng: random.Random) -> None:
+    """A body of 150 MB streams through without staying in memory."""
+    expect_service(server, rng)
+    row = lines({"id": rng.randrange(10**6), "scan": "".join(rng.choices("abcdefghij", k=30_000))})
+    each = 8
+    count = 150 * MB // (len(row) * each)
+    stream(server, "records", [row * each] * count, [summary(count * each, 0)])
+
+
+@task(4)
+@rule("When a client does not read its answers, the server stops reading its body.")
+@seconds(20)
+@hint("Your server reads faster than this client. Where do its answers wait, and how many of them?")
+def test_a_client_that_does_not_read_is_not_read_from(server: Server, rng: random.Random) -> None:
+    """A client that reads no answers cannot send more than 32 MB; when it reads again, nothing is lost."""
+    expect_service(server, rng)
+    row = lines({"id": rng.randrange(10**6), "scan": "".join(rng.choices("abcdefghij", k=10_000))})
+    each = 6
+    block = b"%x\r\n%s\r\n" % (len(row) * each, row * each)
+    with server.connect() as connection:
+        begin(connection)
+        sent = blocks = 0
+        while True:
+            part = connection.send_some(block, timeout=1.0)
+            sent += part
+            blocks += 1
+            if part < len(block):
+                break  # for a second the server took nothing more
+            expect(
+                sent < UNREAD_MAX,
+                f"The client read none of its answers, and the server still took {sent / MB:.0f} MB of its body.",
+                because="The answers to all that wait in your server's memory, and a few such clients fill it.",
+            )
+        reader = Reader(connection)
+        connection.send(block[part:])
+        connection.send_chunk(b"")
+        expect_last(reader, [summary(blocks * each, 0)], because="The client has begun to read again, and every line it sent should be answered.")
+
+
+@task(4)
+@rule("When a client breaks off in the middle, the server closes the connection within 2 seconds and goes on serving others.")
+@visible
+@hint("Who tells your code that the client is gone, and what happens if nobody handles it?")
+def test_a_client_that_leaves_takes_nobody_along(server: Server, rng: random.Random) -> None:
+    """Clients that break off in the middle of a line leave no connection behind and disturb nobody."""
+    expect_service(server, rng)
+    value = record(rng)
+    with server.connect() as loyal:
+        begin(loyal)
+        loyal.send_chunk(lines(value))
+        expect(loyal.answer("POST", WHAT).status == 200, f"{WHAT} should be answered with status 200.")
+        before = server.stats().open_files
+        for turn in range(12):
+            leaving = server.connect()
+            begin(leaving)
+            leaving.send_chunk(lines(*[record(rng) for _ in range(turn)]) + encoded(value)[: rng.randrange(1, 20)])
+            server.get("/health").expect_status(200)  # by now the server is busy with it
+            if turn % 2:
+                leaving.reset()
+            else:
+                leaving.close()
+        deadline = time.monotonic() + 4
+        while (left := server.stats().open_files - before) > 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        expect(left <= 3, f"Twelve clients broke off; 4 s later {left} of their connections are still open.", because="Open connections add up until no new client is let in.")
+        expect_service(server, rng, because="Twelve clients broke off before this request; that is no reason to serve this one badly.")
+        loyal.send_chunk(b"")
+
+
+@task(4)
+@rule("Requests that are served at the same time do not influence each other.")
+@hint("Which variables of your program live longer than one request?")
+def test_requests_at_the_same_time_do_not_mix(server: Server, rng: random.Random) -> None:
+    """Ten clients that send half a line each in turn get back their own records and counts."""
+    expect_service(server, rng)
+    rounds = 4
+    clients = [server.connect() for _ in range(10)]
+    values = [[record(rng) for _ in range(rounds)] for _ in clients]
+    try:
+        for client in clients:
+            begin(client)
+        for turn in range(rounds):
+            rows = [lines(mine[turn]) for mine in values]
+            cuts = [rng.randrange(1, len(row)) for row in rows]
+            for client, row, cut in zip(clients, rows, cuts, strict=True):
+                client.send_chunk(row[:cut])
+            server.get("/health").expect_status(200)  # by its answer the halves have long arrived
+            for client, row, cut in zip(clients, rows, cuts, strict=True):
+                client.send_chunk(row[cut:])
+        for client, mine in zip(clients, values, strict=True):
+            client.send_chunk(b"")
+            expected = [numbered(value, number) for number, value in enumerate(mine, 1)]
+            expect_answers(
+                client.answer("POST", WHAT).read_all(),
+                [*expected, summary(rounds, 0)],
+                because="Ten depots send at the same time. One that reads another's parcels is the worst thing that can happen here.",
+            )
+    finally:
+        for client in clients:
+            client.close()
