@@ -28,8 +28,10 @@ FILES_MAX = 200
 FILE_BYTES_MAX = 1024 * 1024
 TOTAL_BYTES_MAX = 4 * 1024 * 1024
 ARCHIVE_BYTES_MAX = 8 * 1024 * 1024
+"""Of an archive, and of what a tar.gz unpacks to."""
 DEPTH_MAX = 8
-NAME_CHARACTERS_MAX = 160
+NAME_BYTES_MAX = 160
+"""In UTF-8: file systems count bytes (at most 255 in one part)."""
 ENTRIES_MAX = 5000
 """Of a folder or archive, ignored ones included: a bound on the work, not on the submission."""
 
@@ -47,7 +49,7 @@ def read_submission(path: Path, entries: tuple[str, ...]) -> Submission:
     """Reads a submission from a folder, file, archive or notebook. Raises SubmissionRejected with a sentence for the learner."""
     try:
         info = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         raise SubmissionRejected(f"There is no file or folder {_shown(path.name)}.") from None
     if stat.S_ISDIR(info.st_mode):
         found = _from_folder(path)
@@ -118,13 +120,17 @@ def _collect(found: Iterator[tuple[str, bytes]]) -> dict[str, bytes]:
         total += len(data)
         key = unicodedata.normalize("NFC", name).casefold()
         if key in folded and folded[key] != name:
-            raise SubmissionRejected(f"{_shown(folded[key])} and {_shown(name)} differ only in case. Keep one of them.")
+            raise SubmissionRejected(f"{_shown(folded[key])} and {_shown(name)} differ only in case or in how an accent is written. Keep one of them.")
         folded[key] = name
         files[name] = data
         if len(files) > FILES_MAX:
             raise SubmissionRejected(f"The submission has more than {FILES_MAX} files. Submit only what you wrote.")
         if total > TOTAL_BYTES_MAX:
             raise SubmissionRejected(f"The submission is larger than {_mib(TOTAL_BYTES_MAX)}. Submit only what you wrote.")
+    for name in files:
+        for parent in PurePosixPath(name).parents:
+            if str(parent) in files:
+                raise SubmissionRejected(f"{_shown(str(parent))} is a file and a folder at once. Keep one of them.")
     return files
 
 
@@ -132,18 +138,22 @@ def _checked_name(raw: str) -> str | None:
     """The clean relative name, or None for one that is ignored. Raises for a name that could lead out or mislead."""
     if "\\" in raw or raw.startswith("/") or ".." in raw.split("/") or re.match(r"[A-Za-z]:", raw):
         raise SubmissionRejected(f"{_shown(raw)} leads out of the submission. Use plain relative names.")
-    name = str(PurePosixPath(raw))
-    if any(part in IGNORED or part.startswith(".") for part in PurePosixPath(name).parts):
+    name, parts = str(PurePosixPath(raw)), PurePosixPath(raw).parts
+    if not parts or any(part in IGNORED or part.startswith(".") for part in parts):
         return None
     if any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} for c in name):
         raise SubmissionRejected(f"The name {_shown(raw)} has characters that cannot be shown. Rename the file.")
-    if len(name) > NAME_CHARACTERS_MAX or len(PurePosixPath(name).parts) > DEPTH_MAX:
+    if len(name.encode()) > NAME_BYTES_MAX or len(parts) > DEPTH_MAX:
         raise SubmissionRejected(f"The name {_shown(raw)} is too long or too deep (at most {DEPTH_MAX} levels). Use a shorter one.")
     return name
 
 
 def _too_big(name: str) -> SubmissionRejected:
     return SubmissionRejected(f"{_shown(name)} is larger than {_mib(FILE_BYTES_MAX)}. Submit only source files.")
+
+
+def _damaged(error: Exception) -> SubmissionRejected:
+    return SubmissionRejected(f"The archive is damaged or of an unknown kind: {error}.")
 
 
 def _mib(size: int) -> str:
@@ -179,8 +189,11 @@ def _from_folder(root: Path) -> Iterator[tuple[str, bytes]]:
     pending = [""]
     while pending:
         prefix = pending.pop()
-        with os.scandir(os.fsencode(root / prefix)) as listing:
-            items = sorted(listing, key=lambda item: item.name)
+        try:
+            with os.scandir(os.fsencode(root / prefix)) as listing:
+                items = sorted(listing, key=lambda item: item.name)
+        except OSError as error:
+            raise SubmissionRejected(f"{_shown(prefix or root.name)} cannot be read: {error.strerror}.") from None
         for item in items:
             seen += 1
             if seen > ENTRIES_MAX:
@@ -240,12 +253,14 @@ def _from_zip(data: bytes) -> Iterator[tuple[str, bytes]]:
                 raise SubmissionRejected(f"The archive has more than {ENTRIES_MAX} entries. Submit only what you wrote.")
             for item in archive.infolist():
                 name = _checked_name(_zip_name(item))
-                if name is None or item.is_dir():
+                if name is None or item.filename.endswith("/"):
                     continue
                 if stat.S_ISLNK(item.external_attr >> 16):
                     raise SubmissionRejected(f"{_shown(name)} is a symbolic link. Put the file itself into the archive.")
                 if item.flag_bits & 1:
                     raise SubmissionRejected("The archive is encrypted. Submit one without a password.")
+                if item.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise SubmissionRejected("The archive is packed in an unusual way. Make an ordinary zip.")
                 if item.file_size > FILE_BYTES_MAX:
                     raise _too_big(name)
                 with archive.open(item) as stream:
@@ -254,8 +269,8 @@ def _from_zip(data: bytes) -> Iterator[tuple[str, bytes]]:
                 found.append((name, content))
                 if total > TOTAL_BYTES_MAX or len(found) > FILES_MAX:
                     break  # _collect words the refusal
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError, ValueError) as error:
-        raise SubmissionRejected(f"The archive is damaged or of an unknown kind: {error}.") from None
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError, ValueError, OverflowError) as error:
+        raise _damaged(error) from None
     return _without_common_folder(found)
 
 
@@ -268,47 +283,62 @@ def _zip_name(item: zipfile.ZipInfo) -> str:
         raise SubmissionRejected(f"A file name in the archive is not UTF-8: {_shown(item.orig_filename)}. Rename the file.") from None
 
 
-class _Limited(io.RawIOBase):
-    """A reader that gives out at most `limit` bytes: the end of every decompression bomb."""
-
-    def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
-        self._stream, self._left = stream, limit
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
-        self._left -= len(data)
-        if self._left < 0:
-            raise SubmissionRejected(f"The archive unpacks to more than {_mib(ARCHIVE_BYTES_MAX)}. Submit only what you wrote.")
-        buffer[: len(data)] = data
-        return len(data)
-
-
 def _from_tar(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Walks the headers itself: tarfile's own reader recurses, seeks and backtracks as far as a hostile header tells it to."""
     found: list[tuple[str, bytes]] = []
-    entries = 0
+    long_name = ""
     try:
-        stream = io.BufferedReader(_Limited(gzip.GzipFile(fileobj=io.BytesIO(data)), ARCHIVE_BYTES_MAX))
-        with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8", errors="strict") as archive:
-            for item in archive:
-                entries += 1
-                if entries > ENTRIES_MAX:
-                    raise SubmissionRejected(f"The archive has more than {ENTRIES_MAX} entries. Submit only what you wrote.")
-                name = _checked_name(item.name.rstrip("/"))
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            raw = stream.read(ARCHIVE_BYTES_MAX + 1)
+        if len(raw) > ARCHIVE_BYTES_MAX:
+            raise SubmissionRejected(f"The archive unpacks to more than {_mib(ARCHIVE_BYTES_MAX)}. Submit only what you wrote.")
+        for item, content in _tar_items(raw):
+            if item.type == tarfile.GNUTYPE_LONGNAME:
+                long_name = content.rstrip(b"\0").decode()
+            elif item.type in (tarfile.XHDTYPE, tarfile.XGLTYPE):
+                long_name = _pax_path(content) or long_name
+            else:
+                name, long_name = _checked_name((long_name or item.name).rstrip("/")), ""
                 if name is None or item.isdir():
                     continue
-                if not item.isreg():
-                    raise SubmissionRejected(f"{_shown(item.name)} is not a plain file. Put only files and folders into the archive.")
-                if item.size > FILE_BYTES_MAX:
-                    raise _too_big(item.name)
-                content = archive.extractfile(item)
-                assert content is not None
-                found.append((name, _bounded(content, name)))
+                if item.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+                    raise SubmissionRejected(f"{_shown(name)} is not a plain file. Put only files and folders into the archive.")
+                if len(content) > FILE_BYTES_MAX:
+                    raise _too_big(name)
+                found.append((name, content))
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
-        raise SubmissionRejected(f"The archive is damaged or of an unknown kind: {error}.") from None
+        raise _damaged(error) from None
     return _without_common_folder(found)
+
+
+def _tar_items(raw: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Each header of a tar and the bytes that follow it."""
+    at = entries = 0
+    while raw[at : at + tarfile.BLOCKSIZE].strip(b"\0"):
+        entries += 1
+        if entries > ENTRIES_MAX:
+            raise SubmissionRejected(f"The archive has more than {ENTRIES_MAX} entries. Submit only what you wrote.")
+        item = tarfile.TarInfo.frombuf(raw[at : at + tarfile.BLOCKSIZE], "utf-8", "strict")
+        at += tarfile.BLOCKSIZE
+        size = item.size if item.isreg() or item.type not in tarfile.SUPPORTED_TYPES else 0
+        if not 0 <= size <= len(raw) - at:
+            raise tarfile.ReadError(f"{_shown(item.name)} is cut off")
+        yield item, raw[at : at + size]
+        at += -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+
+
+def _pax_path(records: bytes) -> str:
+    """The file name in a pax header, whose records are `LENGTH KEY=VALUE\\n` (POSIX.1-2017, pax); "" without one."""
+    path = ""
+    while records.strip(b"\0"):
+        digits, _, _ = records[:8].partition(b" ")
+        if not 4 <= int(digits) <= len(records):
+            raise tarfile.ReadError("a pax header is cut off")
+        record, records = records[: int(digits)], records[int(digits) :]
+        key, _, value = record[len(digits) + 1 : -1].partition(b"=")
+        if key == b"path":
+            path = value.decode()
+    return path
 
 
 def _from_notebook(data: bytes) -> Iterator[tuple[str, bytes]]:

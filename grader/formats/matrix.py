@@ -8,19 +8,18 @@ from grader.verify import Seen
 
 
 def matrix(exercise: Exercise, everything: list[Seen]) -> Table:
-    """One row a check, one column a solution. ✗ failed as it must, x failed beside, · passed, ! flaky or against the rules."""
+    """One row a solution, one column a check. ✗ failed as it must, x failed beside, · passed, ! flaky or against the rules."""
     table = Table(
         title=f"{exercise.slug}: {exercise.manifest.title}", title_justify="left", box=None, padding=(0, 1, 0, 0), header_style="dim"
     )
-    table.add_column("check")
-    for number, _ in enumerate(everything, 1):
-        table.add_column(str(number), justify="center")
-    for check in exercise.checks:
-        table.add_row(check.id.removeprefix("test_"), *(_cell(check.id, seen) for seen in everything))
-    table.add_section()
-    table.add_row("points", *(Text("/".join(sorted({_points(r.points) for r in seen.reports})), "dim") for seen in everything))
-    legend = Text("\n".join(f"{number:>3} {seen.specimen.label}" for number, seen in enumerate(everything, 1)), "dim")
-    table.caption = legend
+    table.add_column("solution", no_wrap=True)
+    for number, _ in enumerate(exercise.checks, 1):
+        table.add_column(str(number), justify="center", no_wrap=True)
+    table.add_column("points", justify="right", no_wrap=True)
+    for seen in everything:
+        points = "/".join(sorted({_points(r.points) for r in seen.reports}))
+        table.add_row(seen.specimen.label, *(_cell(check.id, seen) for check in exercise.checks), Text(points, "dim"))
+    table.caption = Text("\n".join(f"{number:>3} {check.id}" for number, check in enumerate(exercise.checks, 1)), "dim")
     table.caption_justify = "left"
     return table
 

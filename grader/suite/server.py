@@ -132,6 +132,10 @@ class Server:
         """Every byte of the database file and its journals, one after the other: for "is it stored anywhere?"."""
         return b"".join(self._link.read_data(self.data_file).values())
 
+    def data_files(self) -> dict[str, bytes]:
+        """The same by file name, to look into a copy: `data-1.db`, `data-1.db-wal`, …"""
+        return self._link.read_data(self.data_file)
+
     def lock_data(self, seconds: float) -> None:
         """Somebody else writes to the database for `seconds`; returns when the lock is held."""
         self._link.lock_database(self.data_file, seconds)

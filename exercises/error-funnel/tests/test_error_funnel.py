@@ -295,7 +295,7 @@ def test_a_good_id_of_the_client_comes_back(server: Server, rng: random.Random) 
         for reply in (good, bad):
             if header_id(reply) != sent:
                 reply.fail(
-                    f"The answer to {reply.what} should have the x-request-id of its request, {shown(sent)}, but has {shown(header_id(reply))}.",
+                    f"The answer to {reply.what} should have the x-request-id {shown(sent)}, but has {shown(header_id(reply))}.",
                     because=because,
                 )
         error_id(bad)

@@ -38,7 +38,7 @@ class NumberLines extends Transform {
   }
 
   take(text) {
-    if (this.damaged) return; // after a broken line, trust nothing that follows
+    if (this.damaged) return; // after a bad line, trust nothing that follows
     this.line += 1;
     if (this.tooLong || Buffer.byteLength(text) > maxLine) {
       this.tooLong = false;
@@ -52,7 +52,6 @@ class NumberLines extends Transform {
     try {
       record = JSON.parse(text);
     } catch {
-      this.damaged = true;
       this.refuse('invalid json');
       return;
     }
@@ -66,6 +65,7 @@ class NumberLines extends Transform {
 
   refuse(error) {
     this.bad += 1;
+    this.damaged = true;
     this.push(toLine({ error, line: this.line }));
   }
 }

@@ -6,7 +6,7 @@ const MAX_JOBS = Number(process.env.MAX_JOBS ?? 2);
 const MAX_ROUNDS = 600_000;
 const MAX_SEED_CHARACTERS = 100;
 const RETRY_AFTER_SECONDS = 1;
-const BATCH_ROUNDS = 100;
+const BATCH_ROUNDS = 50;
 
 let running = 0;
 
