@@ -10,7 +10,7 @@ import hashlib
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,6 +19,13 @@ from grader.errors import ExerciseError, SettingsError
 DEFAULT_ENTRY = ("server.mjs", "server.js", "server.cjs", "server.ts")
 CHECK_SECONDS = 5.0
 """Deadline of one check, unless `@seconds` gives it another."""
+TAKES: dict[str, tuple[str, tuple[type, ...]]] = {
+    "task": ("a whole number", (int,)),
+    "rule": ("a text", (str,)),
+    "hint": ("a text", (str,)),
+    "seconds": ("a number", (int, float)),
+}
+"""What the decorators of a check must be given."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,7 +73,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tasks: tuple[Task, ...]
     teaches: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
-    status: str = "ready"
+    status: Literal["draft", "ready", "retired"] = "ready"
     packages: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     submit: Submit = Submit()
@@ -128,6 +135,8 @@ def load_exercise(root: Path, slug: str) -> Exercise:
     folder = root / slug
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", slug) or not (folder / "exercise.toml").is_file():
         known = [path.parent.name for path in root.glob("*/exercise.toml")]
+        if slug in known:
+            raise ExerciseError(f"exercises/{slug}: the name of an exercise's folder is made of a-z, 0-9 and -.")
         near = difflib.get_close_matches(slug, known, 3, 0.4)
         raise SettingsError(
             f'There is no exercise "{slug}". ' + (f"Did you mean {' or '.join(near)}?" if near else "`looplab list` shows them all.")
@@ -201,9 +210,12 @@ def _check(node: ast.FunctionDef, where: str) -> Check:
             raise ExerciseError(f"{where}: {node.name}: decorators are plain names from grader.suite, such as @task(1).")
         try:
             marks[target.id] = ast.literal_eval(call.args[0]) if call and call.args else True
-        except ValueError:
+        except (ValueError, TypeError):
             if target.id != "environment":
                 raise ExerciseError(f"{where}: {node.name}: @{target.id} takes a literal, not an expression.") from None
+    for name, (what, types) in TAKES.items():
+        if name in marks and type(marks[name]) not in types:
+            raise ExerciseError(f"{where}: {node.name}: @{name} takes {what}.")
     title = (ast.get_docstring(node) or "").split("\n")[0]
     missing = [m for m in ("task", "rule") if m not in marks] + ([] if title else ["a docstring"])
     if missing:
@@ -235,6 +247,7 @@ def _validate(slug: str, manifest: Manifest, prompt: str, checks: tuple[Check, .
             complaints.append(f"{name}/tests: {check.id} belongs to task {check.task}, which exercise.toml does not have.")
         if check.rule not in flat_prompt:
             complaints.append(f'{name}/tests: {check.id} cites "{check.rule}", which is no sentence of prompt.md.')
+    complaints += [f"{name}/exercise.toml: two tasks have the number {n}." for n in sorted({n for n in numbers if numbers.count(n) > 1})]
     for task in manifest.tasks:
         if not any(check.task == task.number for check in checks):
             complaints.append(f"{name}/exercise.toml: task {task.number} has no check.")

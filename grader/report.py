@@ -91,7 +91,7 @@ def verdict_of(checks: tuple[CheckResult, ...], expected: set[str]) -> Verdict:
 
 
 def from_json(data: bytes) -> Report:
-    """Raises msgspec.ValidationError for anything that is not a report of schema 1."""
+    """Raises msgspec.DecodeError for anything that is not a report of schema 1 (its subclass ValidationError when it is JSON at all)."""
     return msgspec.json.decode(data, type=Report)
 
 

@@ -43,9 +43,9 @@ def read_settings(environ: "os._Environ[str] | dict[str, str]" = os.environ) -> 
         raise SettingsError(f"LOOPLAB_HOME: {home} holds no folder `exercises`. Point it to a clone of Looplab.")
     data = Path(environ.get("LOOPLAB_DATA") or home / ".looplab").resolve()
     run_dir = Path(environ.get("LOOPLAB_RUN_DIR") or f"{tempfile.gettempdir()}/looplab-{os.getuid()}").resolve()
-    if len(str(run_dir)) > 60:
+    if len(os.fsencode(run_dir)) > 60:
         raise SettingsError(f"LOOPLAB_RUN_DIR: {run_dir} is too long for unix sockets; use a path of at most 60 bytes.")
-    image_base = environ.get("LOOPLAB_IMAGE_BASE", "auto")
+    image_base = environ.get("LOOPLAB_IMAGE_BASE") or "auto"
     if not re.fullmatch("auto|registry|wheel", image_base):
         raise SettingsError(f'LOOPLAB_IMAGE_BASE is "{image_base}"; it can be auto, registry or wheel.')
     return Settings(

@@ -5,7 +5,6 @@ same: relative names and their bytes, checked by one list of rules, and the entr
 """
 
 import difflib
-import gzip
 import hashlib
 import io
 import json
@@ -18,7 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 
@@ -30,7 +29,7 @@ TOTAL_BYTES_MAX = 4 * 1024 * 1024
 ARCHIVE_BYTES_MAX = 8 * 1024 * 1024
 """Of an archive, and of what a tar.gz unpacks to."""
 DEPTH_MAX = 8
-NAME_BYTES_MAX = 160
+NAME_BYTES_MAX = 240
 """In UTF-8: file systems count bytes (at most 255 in one part)."""
 ENTRIES_MAX = 5000
 """Of a folder or archive, ignored ones included: a bound on the work, not on the submission."""
@@ -120,7 +119,9 @@ def _collect(found: Iterator[tuple[str, bytes]]) -> dict[str, bytes]:
         total += len(data)
         key = unicodedata.normalize("NFC", name).casefold()
         if key in folded and folded[key] != name:
-            raise SubmissionRejected(f"{_shown(folded[key])} and {_shown(name)} differ only in case or in how an accent is written. Keep one of them.")
+            raise SubmissionRejected(
+                f"{_shown(folded[key])} and {_shown(name)} differ only in case or in how an accent is written. Keep one of them."
+            )
         folded[key] = name
         files[name] = data
         if len(files) > FILES_MAX:
@@ -286,18 +287,23 @@ def _zip_name(item: zipfile.ZipInfo) -> str:
 def _from_tar(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Walks the headers itself: tarfile's own reader recurses, seeks and backtracks as far as a hostile header tells it to."""
     found: list[tuple[str, bytes]] = []
-    long_name = ""
+    entries, long_name = 0, ""
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            raw = stream.read(ARCHIVE_BYTES_MAX + 1)
+        unpacker = zlib.decompressobj(wbits=31)  # gzip
+        raw = unpacker.decompress(data, ARCHIVE_BYTES_MAX + 1)
         if len(raw) > ARCHIVE_BYTES_MAX:
             raise SubmissionRejected(f"The archive unpacks to more than {_mib(ARCHIVE_BYTES_MAX)}. Submit only what you wrote.")
+        if not unpacker.eof:
+            raise EOFError("it is cut off")
         for item, content in _tar_items(raw):
             if item.type == tarfile.GNUTYPE_LONGNAME:
                 long_name = content.rstrip(b"\0").decode()
-            elif item.type in (tarfile.XHDTYPE, tarfile.XGLTYPE):
+            elif item.type == tarfile.XHDTYPE:
                 long_name = _pax_path(content) or long_name
-            else:
+            elif item.type not in (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK):
+                entries += 1
+                if entries > ENTRIES_MAX:
+                    raise SubmissionRejected(f"The archive has more than {ENTRIES_MAX} entries. Submit only what you wrote.")
                 name, long_name = _checked_name((long_name or item.name).rstrip("/")), ""
                 if name is None or item.isdir():
                     continue
@@ -306,21 +312,20 @@ def _from_tar(data: bytes) -> Iterator[tuple[str, bytes]]:
                 if len(content) > FILE_BYTES_MAX:
                     raise _too_big(name)
                 found.append((name, content))
-    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
         raise _damaged(error) from None
     return _without_common_folder(found)
 
 
 def _tar_items(raw: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    """Each header of a tar and the bytes that follow it."""
-    at = entries = 0
-    while raw[at : at + tarfile.BLOCKSIZE].strip(b"\0"):
-        entries += 1
-        if entries > ENTRIES_MAX:
-            raise SubmissionRejected(f"The archive has more than {ENTRIES_MAX} entries. Submit only what you wrote.")
-        item = tarfile.TarInfo.frombuf(raw[at : at + tarfile.BLOCKSIZE], "utf-8", "strict")
+    """Each header of a tar and the bytes that belong to it."""
+    no_bytes = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE)
+    at = 0
+    while (block := raw[at : at + tarfile.BLOCKSIZE]).strip(b"\0"):
+        # A long name that was cut off in the middle of a character may stand here; the whole one was in the header before.
+        item = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         at += tarfile.BLOCKSIZE
-        size = item.size if item.isreg() or item.type not in tarfile.SUPPORTED_TYPES else 0
+        size = 0 if item.type in no_bytes else item.size
         if not 0 <= size <= len(raw) - at:
             raise tarfile.ReadError(f"{_shown(item.name)} is cut off")
         yield item, raw[at : at + size]
@@ -329,15 +334,15 @@ def _tar_items(raw: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
 
 def _pax_path(records: bytes) -> str:
     """The file name in a pax header, whose records are `LENGTH KEY=VALUE\\n` (POSIX.1-2017, pax); "" without one."""
-    path = ""
-    while records.strip(b"\0"):
-        digits, _, _ = records[:8].partition(b" ")
-        if not 4 <= int(digits) <= len(records):
+    path, at = "", 0
+    while at < len(records):
+        digits, _, _ = records[at : at + 8].partition(b" ")
+        if not len(digits) + 3 <= int(digits) <= len(records) - at:
             raise tarfile.ReadError("a pax header is cut off")
-        record, records = records[: int(digits)], records[int(digits) :]
-        key, _, value = record[len(digits) + 1 : -1].partition(b"=")
+        key, _, value = records[at + len(digits) + 1 : at + int(digits) - 1].partition(b"=")
         if key == b"path":
             path = value.decode()
+        at += int(digits)
     return path
 
 

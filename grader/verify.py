@@ -120,8 +120,8 @@ def _violations_of(seen: Seen) -> Iterator[str]:
     elif specimen.kind == "starter":
         if any(report.verdict == "passed" for report in graded):
             yield "starter gets all points: there is nothing to do."
-        if any(report.verdict == "did_not_start" for report in graded):
-            yield f"starter does not run: {graded[0].facts.message}"
+        for report in (r for r in graded if r.verdict in ("did_not_start", "rejected")):
+            yield f"starter does not run: {report.facts.message}"
     elif specimen.kind == "impostor":
         for report in (r for r in graded if r.points):
             gifts = ", ".join(c.id for c in report.checks if c.outcome == "passed")

@@ -25,7 +25,7 @@ def class_progress(console: Console, total: int) -> Iterator[Callable[[Report], 
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[last]}"),
+        TextColumn("{task.fields[last]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("grading", total=total, last="")
@@ -53,7 +53,7 @@ def class_table(reports: list[Report]) -> Table:
         row = [cells.get((learner or None, exercise)) for exercise in exercises]
         graded = [report for report in row if report and report.points is not None]
         total = f"{sum(r.points or 0 for r in graded):g} / {sum(r.max_points for r in graded):g}"
-        table.add_row(safe(learner) or "–", *(_cell(report) for report in row), total)
+        table.add_row(Text(safe(learner) or "–"), *(_cell(report) for report in row), total)
     return table
 
 

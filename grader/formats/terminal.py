@@ -49,7 +49,7 @@ def _report(report: Report, exercise: Exercise, hints: bool, command: str) -> It
                 yield from _check(check, hints)
                 if check.outcome == "skipped" and check.message != reason:
                     reason = check.message  # said once: they all have the same
-                    yield Padding(Text(reason, "yellow"), (0, 0, 0, 4))
+                    yield Padding(Text(safe(reason), "yellow"), (0, 0, 0, 4))
     if report.verdict not in ("passed", "not_graded") and report.facts.output.strip():
         yield Padding(Text("Your server wrote:", "bold"), (1, 0, 0, 0))
         lines = safe(report.facts.output).strip().split("\n")

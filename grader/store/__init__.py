@@ -88,6 +88,9 @@ def open_store(url: str) -> Iterator[Store]:
     """Opens the database at an SQLAlchemy URL and makes its tables. Raises SettingsError when it cannot be used."""
     try:
         parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise SettingsError("LOOPLAB_DATABASE_URL is not the URL of a database, such as sqlite:////var/lib/looplab/looplab.db.") from None
+    try:
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = sa.create_engine(parsed)
@@ -95,7 +98,7 @@ def open_store(url: str) -> Iterator[Store]:
             sa.event.listen(engine, "connect", _sqlite_settings)
         metadata.create_all(engine)
     except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
-        raise SettingsError(f"LOOPLAB_DATABASE_URL: the database {url} cannot be opened: {error}") from error
+        raise SettingsError(f"LOOPLAB_DATABASE_URL: the database {parsed!r} cannot be opened: {error}") from error
     try:
         yield Store(engine)
     finally:

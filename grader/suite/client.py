@@ -229,6 +229,7 @@ class Connection:
         """
         if self.entry.request.total:  # a further exchange on a kept connection
             self.entry = self._journal.open()
+            self.entry.response.add(self._unread)  # the server had said more than it was asked for
         started = time.monotonic()
         headers, body = with_json(headers, body, json)
         what = f"{method} {path if len(path) < 80 else path[:77] + '…'}"
@@ -283,7 +284,8 @@ class Connection:
             raise NoReply("closed", "Your server closed the connection before it had read the request.", self.entry.number)
         self.entry.response.add(data)
         self._unread += data
-        return self._unread.startswith(b"HTTP/1.1 1") and self._unread.count(b"HTTP/1.") == 1
+        before, *heads = self._unread.split(b"HTTP/1.1 ")
+        return not before and all(head.startswith(b"1") for head in heads) and len(self._unread) < HEAD_BYTES_MAX
 
 
 class Answer:
@@ -343,7 +345,7 @@ class Answer:
             try:
                 event = self._parser.next_event()
             except h11.RemoteProtocolError as error:
-                if "peer closed" in str(error) or "without sending complete" in str(error):
+                if "closed connection" in str(error):
                     raise self._no_reply(
                         "incomplete", f"The answer to {self.what} broke off in the middle: the connection was closed before its end."
                     ) from None

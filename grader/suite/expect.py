@@ -51,9 +51,12 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def shown(value: object) -> str:
-    """A value as JSON, short enough for a sentence."""
+    """A value as JSON, short enough for a sentence. Half a surrogate pair, which JSON can carry and UTF-8 cannot, is escaped."""
     try:
         text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError):
+    except RecursionError:
+        return "a value that is nested too deep to be shown"
+    except (TypeError, ValueError):
         text = str(value)
+    text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}… ({len(text)} characters)"

@@ -188,10 +188,15 @@ class SuitePlugin:
             return Result(check=check.id, outcome="failed", message=self._clean(str(failure)), exchange=exchange, seconds=seconds)
         trace = "".join(traceback.format_exception(failure.with_traceback(_from_suite(failure.__traceback__))))
         message = "Your server's answer has not the shape that the contract gives, so the check could not go on."
-        return Result(check=check.id, outcome="failed", message=message, exchange=exchange, seconds=seconds, defect=trace)
+        return Result(check=check.id, outcome="failed", message=message, exchange=exchange, seconds=seconds, defect=_encodable(trace))
 
     def _clean(self, message: str) -> str:
-        return message[:MESSAGE_CHARACTERS_MAX]
+        return _encodable(message)[:MESSAGE_CHARACTERS_MAX]
+
+
+def _encodable(text: str) -> str:
+    """Without lone surrogates, which a server can put into JSON and no report can carry."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _environment(item: pytest.Item) -> dict[str, str]:
