@@ -111,7 +111,7 @@ def expect_answers(reply: Reply, expected: list[Record], because: str) -> None:
             f"{WHAT} should be answered with content-type application/x-ndjson, but it is {reply.header('content-type') or 'missing'}.",
             because="The type tells a client that it may read line by line.",
         )
-    came = [parsed(reply, text) for text in re.split(rb"[\r\n]+", reply.body) if text.strip()]
+    came = [parsed(reply, text) for text in whole_lines(reply.body + b"\n")]
     for place, (one, wanted) in enumerate(zip(came, expected, strict=False), 1):
         if not same(one, wanted):
             reply.fail(f"Line {place} of the answer should be {brief(wanted)}, but it is {brief(one)}.", because=because)
@@ -121,6 +121,11 @@ def expect_answers(reply: Reply, expected: list[Record], because: str) -> None:
         reply.fail(f"The answer should have {count} lines, but it ends after {len(came)}: {missing} is missing.", because=because)
     if len(came) > count:
         reply.fail(f"The answer should have {count} lines, but after them comes {brief(came[count])}.", because=because)
+
+
+def whole_lines(text: bytes) -> list[bytes]:
+    """The lines of an answer that have ended, without blank ones."""
+    return [line for line in re.split(rb"[\r\n]+", text)[:-1] if line.strip()]
 
 
 def same(one: object, other: object) -> bool:
@@ -137,13 +142,17 @@ def brief(value: Record) -> str:
 
 
 def parsed(reply: Reply, text: bytes) -> Record:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
+    value = parsed_or_none(text)
     if not isinstance(value, dict):
-        reply.fail(f"Every line of the answer should be one JSON object, but one is {shown(text)}.")
+        reply.fail(f"Every line of the answer should be one JSON object, but one is {shown(legible(text))}.")
     return value
+
+
+def parsed_or_none(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def expect_service(server: Server, rng: random.Random, because: str = "This is the simplest body there is: one record.") -> None:
@@ -180,17 +189,16 @@ class Reader:
             raise self.failure
         if self._thread.is_alive():
             fail(f"The body has ended, but {timeout:g} s later the answer has not.", because="The client still waits for the summary.")
-        return [text for text in re.split(rb"[\r\n]+", self.tail) if text.strip()][-count:]
+        return whole_lines(self.tail + b"\n")[-count:]
 
 
 def expect_last(reader: Reader, expected: list[Record], because: str) -> None:
-    for text, wanted in zip(reader.last_lines(len(expected), timeout=6), expected, strict=False):
-        try:
-            came = json.loads(text)
-        except (ValueError, RecursionError):
-            came = None
-        if not same(came, wanted):
-            fail(f"The answer should end with {shown(wanted)}, but it is {shown(text)}.", because=because)
+    """The complete answer ends with these lines."""
+    rows = reader.last_lines(len(expected), timeout=10)
+    came = [parsed_or_none(text) for text in rows]
+    wanted = " and ".join(shown(value) for value in expected)
+    if not same(came, expected):
+        fail(f"The answer should end with {wanted}, but its end is {shown(legible(b' '.join(rows)))}.", because=because)
 
 
 def stream(server: Server, what: str, blocks: Iterable[bytes], expected_end: list[Record]) -> None:
@@ -272,7 +280,8 @@ def test_a_bad_line_is_reported_and_the_next_one_is_served(server: Server, rng: 
     """A line that is no JSON object is reported with its number, and the next one is served."""
     expect_service(server, rng)
     broken = [b'{"parcel":', b"parcel=" + word(rng).encode(), b"{'a':1}", b'{"a":1}}', b'{"a":1} {"b":2}']
-    no_object = [encoded(value) for value in ([rng.randrange(99)], [], [{}], word(rng), rng.randrange(99), 1.5, True, False, None)]
+    others: list[object] = [[rng.randrange(99)], [], [{}], word(rng), rng.randrange(99), 1.5, True, False, None]
+    no_object = [encoded(value) for value in others]
     rows: list[bytes | Record] = [*rng.sample(broken, 3), *no_object, *[record(rng) for _ in range(6)]]
     rng.shuffle(rows)
     last = record(rng)
@@ -396,7 +405,7 @@ def test_max_line_counts_bytes_without_the_line_ending(server: Server, rng: rand
             expect_answers(
                 transform(server, lines(value, end=end) + lines(last)),
                 [numbered(value, 1) if fits else too_long(1), numbered(last, 2), summary(2, 0) if fits else summary(1, 1)],
-                because=f"Line 1 has {size} bytes{what}. MAX_LINE counts bytes: it stands for a field of that many bytes behind the server.",
+                because=f"Line 1 has {size} bytes{what}. MAX_LINE counts bytes: it is the size of a field behind the server.",
             )
 
 
@@ -454,7 +463,7 @@ def test_a_line_is_answered_while_the_body_goes_on(server: Server, rng: random.R
             deadline = time.monotonic() + patience
             try:
                 answer = answer or connection.answer("POST", WHAT, timeout=patience)
-                while came.count(b"\n") < number and not answer.complete:
+                while len(whole_lines(came)) < number and not answer.complete:
                     came += answer.read(max(0.01, deadline - time.monotonic()))
             except NoReply as nothing:
                 if nothing.kind != "timeout":
@@ -463,23 +472,20 @@ def test_a_line_is_answered_while_the_body_goes_on(server: Server, rng: random.R
                     f"Line {number} was sent with its LF, and {patience:g} s later its answer had not come; the body had not ended yet.",
                     because="A scanner that waits for the answer before it sends the next line would wait for ever.",
                 )
-            rows = [text for text in came.split(b"\n") if text.strip()]
             expect(not answer.complete, "The answer ended although the body went on.", because="Every later line would get no answer.")
-            try:
-                one = json.loads(rows[-1])
-            except (ValueError, RecursionError):
-                one = None
+            one, wanted = whole_lines(came)[number - 1], numbered(value, number)
             expect(
-                one == numbered(value, number),
-                f"The answer to line {number} should be {shown(numbered(value, number))}, but it is {shown(rows[-1])}.",
+                same(parsed_or_none(one), wanted),
+                f"The answer to line {number} should be {shown(wanted)}, but it is {shown(legible(one))}.",
             )
         server.get("/health").expect_status(200, because="Health is asked for while the stream is open.")
         connection.send_chunk(b"")
         assert answer is not None
-        rest = b"".join(answer.pieces(timeout=patience))
+        came += b"".join(answer.pieces(timeout=patience))
+    rest = whole_lines(came + b"\n")[4:]
     expect(
-        b'"summary"' in rest,
-        f"When the body has ended, the summary should follow, but {shown(rest) if rest else 'nothing'} came.",
+        same([parsed_or_none(text) for text in rest], [summary(4, 0)]),
+        f"When the body has ended, {shown(summary(4, 0))} should follow, but {shown(legible(b' '.join(rest))) if rest else 'nothing'} came.",
         because="It tells the sender that nothing was lost.",
     )
 
@@ -523,7 +529,7 @@ def test_a_client_that_does_not_read_is_not_read_from(server: Server, rng: rando
                 because="The answers to all that wait in your server's memory, and a few such clients fill it.",
             )
         reader = Reader(connection)
-        connection.send(block[part:])
+        connection.send(block[part:], timeout=10)
         connection.send_chunk(b"")
         expect_last(
             reader, [summary(blocks * each, 0)], because="The client has begun to read again, and every line it sent should be answered."
