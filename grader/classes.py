@@ -120,6 +120,10 @@ def grade_class(
                         continue
                     if report:
                         yield report, False
+        except BaseException:  # Ctrl-C: what runs is given up, so that nobody waits half a minute
+            stopped.set()
+            grader.suites.abort()
+            raise
         finally:
             stopped.set()
             for future in pending:

@@ -174,7 +174,7 @@ def _manifest(name: str, data: bytes) -> Manifest:
     try:
         return msgspec.convert(raw, Manifest)
     except msgspec.ValidationError as error:
-        raise ExerciseError(f"{name}: {str(error).replace(' - at `$', ' at `')}.") from None
+        raise ExerciseError(f"{name}: {str(error).replace(' - at `$.', ' at `')}.") from None
 
 
 def _refuse_unknown_keys(name: str, raw: Any, shape: type[msgspec.Struct], where: str) -> None:

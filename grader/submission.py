@@ -77,11 +77,12 @@ def submission_of(files: dict[str, bytes], entries: tuple[str, ...]) -> Submissi
         raise SubmissionRejected(f"The submission is empty. Put your server into a file {entries[0]}.")
     entry = next((name for name in entries if name in files), None) or _main_of_package(files)
     if entry is None:
-        near = difflib.get_close_matches(entries[0].lower(), [f.lower() for f in files], 1, 0.5)
+        lower = {name.lower(): name for name in files}
+        near = difflib.get_close_matches(entries[0].lower(), lower, 1, 0.5)
         listed = ", ".join(_shown(name) for name in sorted(files)[:8])
         raise SubmissionRejected(
             f"There is no entry file: looked for {', '.join(entries)} and for `main` in package.json, found {listed}."
-            + (f" Rename {near[0]} to {entries[0]}?" if near else "")
+            + (f" Rename {_shown(lower[near[0]])} to {entries[0]}?" if near else "")
         )
     _refuse_binary(entry, files[entry])
     digest = hashlib.sha256()

@@ -49,7 +49,9 @@ def unusable(verdict: str, message: str, **changes: Any) -> Report:
     return msgspec.structs.replace(report(facts={"message": message}), **{"verdict": verdict, "points": 0.0, "checks": (), **changes})
 
 
-def exercise(*ids: str, slug: str = "echo", folder: Path = Path("/nowhere"), wrong: tuple[Wrong, ...] = (), points: float = 1.0) -> Exercise:
+def exercise(
+    *ids: str, slug: str = "echo", folder: Path = Path("/nowhere"), wrong: tuple[Wrong, ...] = (), points: float = 1.0
+) -> Exercise:
     """An exercise with one task and one visible check for each id."""
     manifest = Manifest(
         id="1",

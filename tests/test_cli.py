@@ -146,7 +146,7 @@ def test_grade_takes_every_kind_of_submission(tmp_path: Path, kind: str) -> None
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("handed-in/server.mjs", source)
     else:
-        cell = {"cell_type": "code", "source": ["%%file server.mjs\n", source], "outputs": [], "metadata": {}, "execution_count": None}
+        cell: dict[str, object] = {"cell_type": "code", "source": ["%%file server.mjs\n", source], "outputs": [], "metadata": {}, "execution_count": None}
         path.write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
 
     done = looplab("grade", path, "-e", "json-echo", "--json", LOOPLAB_DATA=str(tmp_path / "data"))
@@ -159,7 +159,7 @@ def test_grade_takes_every_kind_of_submission(tmp_path: Path, kind: str) -> None
 @pytest.mark.docker
 def test_a_graded_submission_can_be_shown_again_and_written_for_ci(tmp_path: Path) -> None:
     data = str(tmp_path / "data")
-    files = ["--junit", tmp_path / "junit.xml", "--ctrf", tmp_path / "ctrf.json"]
+    files: list[str | Path] = ["--junit", tmp_path / "junit.xml", "--ctrf", tmp_path / "ctrf.json"]
     done = looplab("grade", ECHO / "wrong" / "counts-characters", "-e", "json-echo", "--learner", "linus", *files, LOOPLAB_DATA=data)
     assert done.returncode == 1
 

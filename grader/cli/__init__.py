@@ -4,76 +4,20 @@
 failed and something is not graded · 130 interrupted.
 """
 
-import importlib
 import sys
 
-import click
-
-from grader.errors import ExerciseError, LooplabError, SandboxFault, SettingsError
-
-COMMANDS = {
-    "check": ("grader.cli.check", "Check your own server: visible checks, in a second."),
-    "grade": ("grader.cli.grade", "Grade one submission, or a whole class, in containers."),
-    "verify": ("grader.cli.verify", "Prove that a suite accepts what is right and rejects what is wrong."),
-    "list": ("grader.cli.exercises", "Show the exercises."),
-    "report": ("grader.cli.report", "Show a stored report, or the table of a class."),
-    "doctor": ("grader.cli.doctor", "Say what works on this machine and what to do about what does not."),
-    "setup": ("grader.cli.doctor", "Prepare this machine: packages, container engine, runtime image."),
-    "demo": ("grader.cli.demo", "Grade a bundled class of strange and honest learners."),
-    "bench": ("grader.cli.bench", "Measure the grader beside its baselines."),
-}
-
-
-class _Lazy(click.Group):
-    """Imports a command's module when it is called: `looplab check` must not wait for SQLAlchemy and Docker."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        command: click.Command = getattr(importlib.import_module(COMMANDS[name][0]), name.replace("list", "list_exercises"))
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            raise click.UsageError(f'There is no command "{args[0]}".' + (f" Did you mean {near[0]}?" if near else ""), ctx)
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="looplab", prog_name="looplab")
-def root() -> None:
-    """Looplab grades real Node.js servers with hidden suites, each alone in a container without a network."""
+from grader.warm import Started, start_suite_process
 
 
 def main() -> None:
-    """Entry point. Every error that Looplab knows ends as one sentence and its exit code; others are bugs and show a traceback."""
+    """Entry point. A learner's check is to take half a second, so what takes longest starts before anything else is imported."""
+    started: Started | None = None
+    if sys.argv[1:2] == ["check"] and not {"-h", "--help"} & set(sys.argv):
+        started = start_suite_process(warm="--watch" in sys.argv)
+    from grader.cli.root import run
+
     try:
-        code = root.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = 2
-    except (SettingsError, ExerciseError) as error:
-        code = _say(error, 2)
-    except SandboxFault as error:
-        code = _say(error, 3)
-    except (KeyboardInterrupt, click.Abort):
-        print("\nInterrupted. Nothing is left running.", file=sys.stderr)
-        code = 130
-    except BrokenPipeError:
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _say(error: LooplabError, code: int) -> int:
-    print(f"looplab: {error}", file=sys.stderr)
-    return code
+        sys.exit(run(started))
+    finally:
+        if started:
+            started.channel.close()  # its sign to leave

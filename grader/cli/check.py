@@ -1,11 +1,14 @@
 """looplab check: a learner's own server, on this machine, with the visible checks."""
 
+import importlib
+import threading
 from pathlib import Path
 
 import click
 
 from grader.errors import SettingsError
 from grader.settings import read_settings
+from grader.warm import Started
 
 ELSEWHERE_SECONDS = 2.0
 
@@ -24,8 +27,8 @@ def check(exercise: str, path: Path | None, watch: bool, seed: int | None, as_js
     """
     from grader.suite.host import SuiteHost
 
-    # The process that runs checks takes longest to come up, so it starts first.
-    with SuiteHost(warm=watch) as suites:
+    started = click.get_current_context().find_object(Started)
+    with SuiteHost(warm=watch, started=started) as suites:
         from grader.exercise import load_exercise
         from grader.grade import Grader, grade_path
         from grader.sandbox.local import LocalSandbox
@@ -40,6 +43,9 @@ def check(exercise: str, path: Path | None, watch: bool, seed: int | None, as_js
             workplace.sweep(lambda session: 0)
             sandbox = LocalSandbox(settings.node, settings.packages, workplace, i_trust_this_code=True)
             grader = Grader(sandbox, suites, settings.run_dir, visible_only=True, elsewhere_seconds=ELSEWHERE_SECONDS)
+
+            # While the server and the suite come up there is time to prepare for the answer.
+            threading.Thread(target=importlib.import_module, args=["grader.formats.terminal"]).start()
 
             def once() -> int:
                 report, defects = grade_path(grader, loaded, place, seed=seed)

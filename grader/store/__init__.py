@@ -96,7 +96,10 @@ def open_store(url: str) -> Iterator[Store]:
         engine = sa.create_engine(parsed)
         if parsed.get_backend_name() == "sqlite":
             sa.event.listen(engine, "connect", _sqlite_settings)
-        metadata.create_all(engine)
+        with engine.begin() as connection:  # IF NOT EXISTS: somebody else may be making the same new database right now
+            connection.execute(sa.schema.CreateTable(reports, if_not_exists=True))
+            for index in reports.indexes:
+                connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
     except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
         raise SettingsError(f"LOOPLAB_DATABASE_URL: the database {parsed!r} cannot be opened: {error}") from error
     try:
@@ -107,6 +110,6 @@ def open_store(url: str) -> Iterator[Store]:
 
 def _sqlite_settings(connection: object, _: object) -> None:
     cursor = connection.cursor()  # type: ignore[attr-defined]  # the driver's own connection
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 10000", "foreign_keys = ON"):
+    for pragma in ("busy_timeout = 10000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -6,7 +6,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import msgspec
 
 from grader.errors import SandboxFault
 from grader.suite.job import Job, Result
+from grader.warm import Started, start_suite_process
 
 LINE_BYTES_MAX = 256 * 1024
 GRACE_SECONDS = 10.0
@@ -36,19 +36,11 @@ class SuiteRun:
 class SuiteHost:
     """Owns the warm process. Thread-safe: many gradings may run at the same time. Use as a context manager."""
 
-    def __init__(self, *, warm: bool = True) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        self._channel = ours
+    def __init__(self, *, warm: bool = True, started: Started | None = None) -> None:
+        self._process, self._channel = started or start_suite_process(warm=warm)
         self._lock = threading.Lock()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "grader.suite.process", str(theirs.fileno()), *(["warm"] if warm else [])],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is the grader's to handle
-        )
-        theirs.close()
+        self._running: set[int] = set()
+        self._aborted = False
 
     def __enter__(self) -> "SuiteHost":
         return self
@@ -61,8 +53,17 @@ class SuiteHost:
             self._process.kill()
             self._process.wait()
 
+    def abort(self) -> None:
+        """Ends every running suite, and every later one at once: their gradings become faults, never verdicts."""
+        self._aborted = True
+        with self._lock:
+            for pid in self._running:
+                _kill(pid)
+
     def run(self, job: Job) -> SuiteRun:
         """Runs one suite to its end or its limit. Raises SandboxFault when our own machinery failed."""
+        if self._aborted:
+            raise SandboxFault("The grading was interrupted.")
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             with self._lock:
@@ -73,50 +74,60 @@ class SuiteHost:
         finally:
             os.close(writer)
         try:
-            return _collect(reader, job.seconds)
+            return self._collect(reader, job.seconds)
         finally:
             os.close(reader)
 
+    def _collect(self, reader: int, seconds: float) -> SuiteRun:
+        run = SuiteRun()
+        pid = 0
+        pending = b""
+        left = seconds + GRACE_SECONDS
+        waiting, waited = False, 0.0
+        try:
+            while True:
+                began = time.monotonic()
+                budget = WAITING_SECONDS_MAX - waited if waiting else left
+                readable = budget > 0 and bool(select.select([reader], [], [], budget)[0])
+                took = time.monotonic() - began
+                waited, left = (waited + took, left) if waiting else (waited, left - took)
+                if not readable:
+                    if waiting:
+                        raise SandboxFault("The machine did not get quiet enough to measure. Grade fewer at a time.")
+                    run.timed_out = True
+                    return run
+                chunk = os.read(reader, 65536)
+                if not chunk:
+                    raise SandboxFault("The grading was interrupted." if self._aborted else "The suite's process ended before its time.")
+                pending += chunk
+                *lines, pending = pending.split(b"\n")
+                if len(pending) > LINE_BYTES_MAX:
+                    raise SandboxFault("The suite reported a line without end.")
+                for line in lines:
+                    if not pid:
+                        pid = int(line)
+                        with self._lock:
+                            self._running.add(pid)
+                        continue
+                    result = msgspec.json.decode(line, type=Result)
+                    if result.complete:
+                        return run
+                    run.timed_out |= result.overtime
+                    if result.waiting is not None:
+                        waiting = result.waiting
+                    if result.fault:
+                        raise SandboxFault(result.fault)
+                    if result.defect:
+                        run.defects.append(f"{result.check}: {result.defect}" if result.check else result.defect)
+                    if result.check and result.outcome:
+                        run.results[result.check] = result
+        finally:
+            if pid:
+                with self._lock:
+                    self._running.discard(pid)
+                _kill(pid)
 
-def _collect(reader: int, seconds: float) -> SuiteRun:
-    run = SuiteRun()
-    pid = 0
-    pending = b""
-    left = seconds + GRACE_SECONDS
-    waiting, waited = False, 0.0
-    try:
-        while True:
-            began = time.monotonic()
-            budget = WAITING_SECONDS_MAX - waited if waiting else left
-            readable = budget > 0 and bool(select.select([reader], [], [], budget)[0])
-            took = time.monotonic() - began
-            waited, left = (waited + took, left) if waiting else (waited, left - took)
-            if not readable:
-                if waiting:
-                    raise SandboxFault("The machine did not get quiet enough to measure. Grade fewer at a time.")
-                run.timed_out = True
-                return run
-            chunk = os.read(reader, 65536)
-            if not chunk:
-                return run
-            pending += chunk
-            *lines, pending = pending.split(b"\n")
-            if len(pending) > LINE_BYTES_MAX:
-                raise SandboxFault("The suite reported a line without end.")
-            for line in lines:
-                if not pid:
-                    pid = int(line)
-                    continue
-                result = msgspec.json.decode(line, type=Result)
-                if result.waiting is not None:
-                    waiting = result.waiting
-                if result.fault:
-                    raise SandboxFault(result.fault)
-                if result.defect:
-                    run.defects.append(f"{result.check}: {result.defect}" if result.check else result.defect)
-                if result.check and result.outcome:
-                    run.results[result.check] = result
-    finally:
-        if pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+
+def _kill(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)

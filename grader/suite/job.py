@@ -38,5 +38,9 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """The check itself failed in a way no check should: for its author."""
     fault: str = ""
     """Our machine failed: nothing can be said about the submission."""
+    overtime: bool = False
+    """The check was skipped because the suite's total time was used up."""
+    complete: bool = False
+    """The suite came to its end: without this line, what is missing is our fault."""
     waiting: bool | None = None
     """The suite begins (true) or ends (false) to wait for a quiet machine."""

@@ -96,7 +96,7 @@ class SuitePlugin:
         left = self._job.seconds - self._used
         if self._given_up or left <= 0.2:
             reason = self._given_up or f"The {self._job.seconds:g} seconds for all checks were used up by the ones before."
-            self._emit(Result(check=check.id, outcome="skipped", message=reason))
+            self._emit(Result(check=check.id, outcome="skipped", message=reason, overtime=not self._given_up))
             return True
         with self._turn(check):
             began = time.monotonic()
@@ -180,7 +180,8 @@ class SuitePlugin:
         guilty = getattr(failure, "exchange", None)
         exchange = tuple(self._journal.to_report(guilty))
         if crash:
-            message = f"Your server ended while it was being used: {crash} No request may end the process."
+            ending = crash if crash.endswith(".") else f"{crash}."
+            message = f"Your server ended while it was being used: {ending} No request may end the process."
             return Result(check=check.id, outcome="failed", message=self._clean(message), exchange=exchange, seconds=seconds)
         if failure is None:
             return Result(check=check.id, outcome="passed", seconds=seconds)

@@ -89,6 +89,7 @@ def _child(data: bytes, pipe: int, libc: ctypes.CDLL) -> NoReturn:
         status = pytest.main([*ARGUMENTS, f"--rootdir={Path(job.tests[0]).parent}", *job.tests], plugins=[plugin])
         if status in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR):
             emit(Result(defect=f"pytest ended with {status!r}"))
+        emit(Result(complete=True))
         code = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())

@@ -485,7 +485,7 @@ def test_a_line_is_answered_while_the_body_goes_on(server: Server, rng: random.R
     rest = whole_lines(came + b"\n")[4:]
     expect(
         same([parsed_or_none(text) for text in rest], [summary(4, 0)]),
-        f"When the body has ended, {shown(summary(4, 0))} should follow, but {shown(legible(b' '.join(rest))) if rest else 'nothing'} came.",
+        f"When the body has ended, {shown(summary(4, 0))} should follow, but {legible(b' '.join(rest))[:200] or 'nothing'} came.",
         because="It tells the sender that nothing was lost.",
     )
 

@@ -8,11 +8,13 @@ import random
 import sqlite3
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from grader.suite import NoReply, Reply, Server, environment, expect, fail, hint, rule, seconds, task, visible
 
 BACKUP = "Every night a backup locks the database for a moment; nobody should notice more than a short wait."
+NEW = "This refresh token is new and was never used."
 
 
 # ---- what a client of the server does
@@ -24,13 +26,17 @@ class Tokens:
     refresh: str
 
 
+def passwords(server: Server) -> dict[str, str]:
+    known: dict[str, str] = json.loads(server.env["USERS"])
+    return known
+
+
 def user(server: Server, rng: random.Random) -> str:
-    return rng.choice(sorted(json.loads(server.env["USERS"])))
+    return rng.choice(sorted(passwords(server)))
 
 
 def login_reply(server: Server, email: str, password: str | None = None) -> Reply:
-    known = json.loads(server.env["USERS"])
-    return server.post("/login", json={"email": email, "password": known[email] if password is None else password})
+    return server.post("/login", json={"email": email, "password": passwords(server)[email] if password is None else password})
 
 
 def login(server: Server, email: str) -> Tokens:
@@ -143,7 +149,7 @@ def test_an_access_token_says_when_it_ends_and_keeps_to_it(server: Server, rng: 
     assert isinstance(exp, int | float)
     expect(
         began + life - 1.5 <= exp <= ended + life + 1.5,
-        f"With ACCESS_TTL_MS={life * 1000}, `exp` should lie {life} seconds after the login, but it lies {exp - ended:.0f} seconds after it.",
+        f"With ACCESS_TTL_MS={life * 1000}, `exp` should lie {life} seconds after the login, but it is {exp - ended:.0f} seconds.",
         because="A stolen access token opens the account for just as long.",
     )
     past = {name: value - life - 60 if name in ("exp", "iat", "nbf") else value for name, value in payload.items()}
@@ -156,7 +162,7 @@ def test_an_access_token_says_when_it_ends_and_keeps_to_it(server: Server, rng: 
 @hint("Which part of the token did your code look at, and who could have written that part?")
 def test_a_forged_access_token_is_refused(server: Server, rng: random.Random) -> None:
     """An access token that is changed, unsigned or signed with another key is 401."""
-    mallory, victim = rng.sample(sorted(json.loads(server.env["USERS"])), 2)
+    mallory, victim = rng.sample(sorted(passwords(server)), 2)
     tokens = login_that_works(server, mallory)
     header, payload = claims_in(tokens.access)
     text, _, good = tokens.access.rpartition(".")
@@ -233,27 +239,15 @@ def test_every_401_names_the_bearer_scheme(server: Server, rng: random.Random) -
 @visible
 @hint("What in your refresh token differs between two that are made in the same second?")
 def test_no_refresh_token_is_issued_twice(server: Server, rng: random.Random) -> None:
-    """Logins and refreshes in quick succession all get different refresh tokens."""
+    """Logins of one user in quick succession get different refresh tokens, and so do their refreshes."""
     email = user(server, rng)
-    first = login_that_works(server, email)
-    seen = {first.refresh}
-    for _ in range(5):
-        token = login(server, email).refresh
-        expect(
-            token not in seen,
-            "Two logins of one user got the same refresh token.",
-            because="Logging out on one device would log out the other.",
-        )
-        seen.add(token)
-    token = first.refresh
-    for _ in range(5):
-        token = refresh(server, token, "This refresh token is new and was never used.").refresh
-        expect(
-            token not in seen,
-            "A refresh answered with a refresh token that had been issued before.",
-            because="Then nobody can tell a used token from a fresh one, or a thief from the owner.",
-        )
-        seen.add(token)
+    newest = [login_that_works(server, email).refresh, *(login(server, email).refresh for _ in range(5))]
+    because = "Logging out on one device would log out the other."
+    expect(len(set(newest)) == len(newest), "Two logins of one user got the same refresh token.", because=because)
+    for token in newest:
+        successor = refresh(server, token, NEW).refresh
+        others = {other for other in newest if other != token}
+        expect(successor not in others, "A refresh answered with the refresh token of another login.", because=because)
 
 
 @task(2)
@@ -267,13 +261,13 @@ def test_a_replayed_token_ends_its_login_and_no_other(server: Server, rng: rando
     tablet = login(server, email)
     newest = stolen
     for _ in range(rng.randrange(1, 4)):
-        newest = refresh(server, newest.refresh, "This refresh token is the newest of its login.")
+        newest = refresh(server, newest.refresh, NEW)
     refresh_reply(server, stolen.refresh).expect_error(401, because="This token was exchanged before; it works once.")
     refresh_reply(server, newest.refresh).expect_error(
         401,
-        because="An older token of this login came back, so somebody has a copy, and it may well be the thief who holds the newest one.",
+        because="This is the newest token of a login of which an old token came back: somebody has a copy, and the thief may be ahead.",
     )
-    refresh(server, tablet.refresh, "It belongs to another login of the same user, about which nothing bad is known.")
+    refresh(server, tablet.refresh, "This token belongs to another login of the same user, about which nothing bad is known.")
 
 
 @task(2)
@@ -288,12 +282,16 @@ def test_of_ten_simultaneous_refreshes_one_succeeds(server: Server, rng: random.
         statuses = sorted(at_once(server, "/refresh", {"refresh_token": token}, 10))
         good = statuses.count(200)
         expect(
+            good, "Of ten simultaneous refreshes with one good token, one should succeed, but none did.", because="One of them came first."
+        )
+        expect(
             good == 1,
-            f"Of ten simultaneous refreshes with one token, one should succeed, but {good} did.",
+            f"Of ten simultaneous refreshes with one token, only one should succeed, but {good} did.",
             because="Each success starts a chain of tokens of its own, and the second holder of the token is never noticed.",
         )
         others = [status for status in statuses if status not in (200, 401)]
-        expect(not others, f"The refreshes that come too late should get 401, but {others[:1]} came.", because="Their token was exchanged.")
+        if others:
+            fail(f"The refreshes that come too late should get 401, but {others[0]} came.", because="Their token was exchanged.")
 
 
 def at_once(server: Server, path: str, value: object, count: int) -> list[int]:
@@ -324,12 +322,12 @@ def test_a_logout_ends_its_login_and_no_other(server: Server, rng: random.Random
     email = user(server, rng)
     phone = login_that_works(server, email)
     laptop = login(server, email)
-    phone = refresh(server, phone.refresh, "This refresh token is new and was never used.")
+    phone = refresh(server, phone.refresh, NEW)
     logout(server, phone.refresh)
     refresh_reply(server, phone.refresh).expect_error(401, because="Its owner logged out; whoever finds the token now must not get in.")
     logout(server, phone.refresh)
     logout(server, encoded(rng.randbytes(32)))
-    refresh(server, laptop.refresh, "The logout was on another device; this login is not over.")
+    refresh(server, laptop.refresh, "The logout was on another device; the login of this one is not over.")
 
 
 @task(2)
@@ -342,14 +340,12 @@ def test_a_logout_ends_its_login_and_no_other(server: Server, rng: random.Random
 def test_an_expired_refresh_token_is_refused(server: Server, rng: random.Random) -> None:
     """A refresh token is good at first and 401 when its life is over."""
     email = user(server, rng)
-    began = time.monotonic()
-    spare = [login_that_works(server, email).refresh, *(login(server, email).refresh for _ in range(24))]
+    good_at_first(server, email)
+    spare = [login(server, email).refresh for _ in range(24)]
     issued = time.monotonic()
-    if issued - began < 0.8:
-        refresh(server, spare.pop(), "It was issued a moment ago, and REFRESH_TTL_MS is 2000.")
     while spare:
         reply = refresh_reply(server, spare.pop())
-        if reply.status == 401:
+        if reply.expect_status(200, 401, because="The token is good or it is not.").status == 401:
             return
         if time.monotonic() - issued > 5:
             break
@@ -358,6 +354,16 @@ def test_an_expired_refresh_token_is_refused(server: Server, rng: random.Random)
         "With REFRESH_TTL_MS=2000 a refresh token still worked 5 seconds after it was issued.",
         because="Somebody who finds an old phone in a drawer should not be logged in.",
     )
+
+
+def good_at_first(server: Server, email: str) -> None:
+    """A refresh right after the login, tried again when the machine was too slow for "right after"."""
+    for _ in range(5):
+        began = time.monotonic()
+        reply = refresh_reply(server, login_that_works(server, email).refresh)
+        if reply.status == 200 or time.monotonic() - began < 0.9:
+            break
+    tokens_of(reply, "This refresh token was issued a moment ago, and REFRESH_TTL_MS is 2000.")
 
 
 # ---- 3. Keep what matters, and nothing else
@@ -371,7 +377,7 @@ def test_the_database_holds_no_refresh_token(server: Server, rng: random.Random)
     """No refresh token can be found in the database files."""
     tokens = [login_that_works(server, user(server, rng)).refresh]
     for _ in range(3):
-        tokens.append(refresh(server, tokens[-1], "This refresh token is the newest of its login.").refresh)
+        tokens.append(refresh(server, tokens[-1], NEW).refresh)
     data = server.read_data()
     expect(b"SQLite format 3" in data, "There is no SQLite database at DB_PATH.", because="Logins have to survive the process.")
     for token in tokens:
@@ -404,11 +410,11 @@ def forms_of(token: str) -> dict[str, bytes]:
 @hint("Where does your server look up whether a token is good, and what is there right after the start?")
 def test_logins_survive_a_kill(server: Server, rng: random.Random) -> None:
     """After a kill and a restart good tokens are good, and ended ones stay ended."""
-    email = user(server, rng)
+    email, somebody = rng.sample(sorted(passwords(server)), 2)
     old = login_that_works(server, email)
-    phone, laptop = login(server, email), login(server, email)
+    phone, laptop = login(server, email), login(server, somebody)
     logout(server, laptop.refresh)
-    new = refresh(server, old.refresh, "This refresh token is new and was never used.")
+    new = refresh(server, old.refresh, NEW)
     server.restart(keep_data=True)
     after = "The process was killed and started again with the same database; for the users nothing happened."
     refresh(server, phone.refresh, after)
@@ -426,16 +432,14 @@ def test_a_locked_database_is_503_and_no_refusal(server: Server, rng: random.Ran
     """While another process locks the database the server says 503, and lives on."""
     email = user(server, rng)
     phone, laptop = login_that_works(server, email), login(server, email)
-    password = json.loads(server.env["USERS"])[email]
+    password = passwords(server)[email]
     server.lock_data(4.0)  # clearly longer than anybody may wait; the next check gets another server and another file
     bodies = {
         "/refresh": {"refresh_token": phone.refresh},
         "/login": {"email": email, "password": password},
         "/logout": {"refresh_token": laptop.refresh},
     }
-    answers = server.parallel(
-        [lambda path=path, body=body: server.attempt("POST", path, json=body, timeout=3.0) for path, body in bodies.items()]
-    )
+    answers = server.parallel(partial(server.attempt, "POST", path, json=body, timeout=3.0) for path, body in bodies.items())
     for path, answer in zip(bodies, answers, strict=True):
         if isinstance(answer, NoReply):
             if answer.kind == "timeout":
@@ -460,17 +464,17 @@ def test_a_locked_database_costs_nobody_the_login(server: Server, rng: random.Ra
     """A refresh that met a locked database can be repeated when the lock is gone."""
     email = user(server, rng)
     phone = login_that_works(server, email)
-    server.lock_data(0.6)
-    until = time.monotonic() + 5
-    while True:
+    locked = 0.6
+    server.lock_data(locked)
+    began = time.monotonic()
+    while True:  # what the server says while the lock is held is another check's business
         reply = refresh_reply(server, phone.refresh)
-        if reply.status != 503:
+        past = time.monotonic() - began - locked
+        if reply.status == 200 or (past > 0.5 and reply.status != 503):
             break
-        expect(time.monotonic() < until, "The lock was gone for seconds, and POST /refresh still says 503.", because=BACKUP)
+        expect(past < 5, "The lock was gone for seconds, and POST /refresh still says 503.", because=BACKUP)
         time.sleep(0.05)
-    newest = tokens_of(
-        reply, "The database was locked for a moment, and the user was told to try again; that is no reason to log them out."
-    )
+    newest = tokens_of(reply, "The lock is gone. That the database was locked for a moment is no reason to log somebody out.")
     refresh(server, newest.refresh, "After the lock everything is as before.")
 
 
@@ -482,17 +486,18 @@ def test_a_locked_database_costs_nobody_the_login(server: Server, rng: random.Ra
 def test_expired_tokens_leave_the_database(server: Server, rng: random.Random) -> None:
     """Rows of expired refresh tokens are deleted, without any further request."""
     email = user(server, rng)
-    before = rows_in(server.data_files())
+    before = rows_in(server.data_files()) or 0
     login_that_works(server, email)
     for _ in range(12):
         token = login(server, email).refresh
         if rng.random() < 0.5:
             refresh(server, token, "It was issued a moment ago.")
     until = time.monotonic() + 7
-    while (now := rows_in(server.data_files())) is None or before is None or now > before + 5:
-        if before is None or (now is None and time.monotonic() > until):
-            fail("There is no SQLite database at DB_PATH, or it cannot be read.", because="Logins have to survive the process.")
+    while (now := rows_in(server.data_files())) is None or now > before + 5:
         if time.monotonic() > until:
+            expect(
+                now is not None, "There is no SQLite database at DB_PATH that can be read.", because="Logins have to survive the process."
+            )
             fail(
                 f"With REFRESH_TTL_MS=2000 and SWEEP_MS=200 the database should have lost all rows of the logins within 3 seconds, "
                 f"but after 7 seconds it holds {now} rows; before the logins it held {before}.",
