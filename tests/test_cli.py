@@ -146,7 +146,13 @@ def test_grade_takes_every_kind_of_submission(tmp_path: Path, kind: str) -> None
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("handed-in/server.mjs", source)
     else:
-        cell: dict[str, object] = {"cell_type": "code", "source": ["%%file server.mjs\n", source], "outputs": [], "metadata": {}, "execution_count": None}
+        cell: dict[str, object] = {
+            "cell_type": "code",
+            "source": ["%%file server.mjs\n", source],
+            "outputs": [],
+            "metadata": {},
+            "execution_count": None,
+        }
         path.write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
 
     done = looplab("grade", path, "-e", "json-echo", "--json", LOOPLAB_DATA=str(tmp_path / "data"))
