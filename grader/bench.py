@@ -209,7 +209,7 @@ def _plain_docker(settings: Settings, image: str) -> None:
 def _plain_local(settings: Settings) -> None:
     source = settings.exercises / "json-echo" / "solution" / "server.mjs"
     port = 20000 + os.getpid() % 20000
-    server = subprocess.Popen([settings.node, source], env={"PORT": str(port), "PATH": os.environ["PATH"]})
+    server = subprocess.Popen([settings.node, source], env={"PORT": str(port), "PATH": os.environ["PATH"]}, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port)
         _plain_tests(settings, port)

@@ -26,7 +26,7 @@ def document(*reports: Report) -> dict[str, Any]:
     return made
 
 
-def tests_of(*reports: Report) -> list[dict[str, Any]]:
+def entries(*reports: Report) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = document(*reports)["results"]["tests"]
     return found
 
@@ -44,12 +44,12 @@ def tests_of(*reports: Report) -> list[dict[str, Any]]:
     ids=lambda report: report.verdict,
 )
 def test_every_kind_of_report_fits_the_schema(report: Report) -> None:
-    assert tests_of(report)
+    assert entries(report)
 
 
 def test_a_whole_class_and_nobody_fit_the_schema() -> None:
-    assert len(tests_of(*(samples.report(learner=f"l{n}") for n in range(30)))) == 30
-    assert tests_of() == []
+    assert len(entries(*(samples.report(learner=f"l{n}") for n in range(30)))) == 30
+    assert entries() == []
 
 
 def test_the_document_says_what_it_is() -> None:
@@ -70,14 +70,14 @@ def test_the_summary_counts_every_test_once() -> None:
 
 
 def test_points_and_ids_are_in_extra() -> None:
-    (test,) = tests_of(samples.report(samples.check("test_a", points=0.5, max_points=2.0)))
+    (test,) = entries(samples.report(samples.check("test_a", points=0.5, max_points=2.0)))
 
     assert test["extra"] == {"id": "test_a", "task": 1, "points": 0.5, "max_points": 2.0}
     assert test["suite"] == ["ada", "echo"]
 
 
 def test_a_failed_check_carries_its_message_and_its_exchange() -> None:
-    (test,) = tests_of(samples.report(samples.failed(message="500 came.")))
+    (test,) = entries(samples.report(samples.failed(message="500 came.")))
 
     assert (test["status"], test["message"]) == ("failed", "500 came.")
     assert "HTTP/1.1 500 Oh" in test["trace"]
@@ -89,14 +89,14 @@ def test_a_hint_is_not_given_away() -> None:
 
 
 def test_a_passed_check_has_no_message() -> None:
-    (test,) = tests_of(samples.report())
+    (test,) = entries(samples.report())
 
     assert "message" not in test
     assert "trace" not in test
 
 
 def test_a_skipped_check_says_why() -> None:
-    (test,) = tests_of(samples.report(SKIPPED))
+    (test,) = entries(samples.report(SKIPPED))
 
     assert (test["status"], test["message"]) == ("skipped", "No time.")
 
@@ -110,7 +110,7 @@ def test_a_skipped_check_says_why() -> None:
     ],
 )
 def test_what_has_no_checks_is_one_test_and_our_fault_is_no_failure(report: Report, status: str) -> None:
-    (test,) = tests_of(report)
+    (test,) = entries(report)
 
     assert test["status"] == status
     assert test["message"] == report.facts.message
@@ -119,6 +119,6 @@ def test_what_has_no_checks_is_one_test_and_our_fault_is_no_failure(report: Repo
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_fits_the_schema(text: str) -> None:
-    (test,) = tests_of(samples.report(samples.failed(message=text), learner=text))
+    (test,) = entries(samples.report(samples.failed(message=text), learner=text))
 
     assert test["message"] == text

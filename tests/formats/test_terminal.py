@@ -175,7 +175,7 @@ def test_a_reason_that_many_skipped_checks_share_is_said_once() -> None:
 def test_points_are_summed_by_task() -> None:
     two = msgspec.structs.replace(EXERCISE.manifest, tasks=(*EXERCISE.manifest.tasks, Task(2, "Refuse", 3.0)))
     exercise = msgspec.structs.replace(EXERCISE, manifest=two)
-    checks = (samples.check("a", points=0.5), samples.check("b"), samples.failed("c", task=2, max_points=3.0))
+    checks = (samples.check("a", points=0.5), samples.check("b"), samples.failed("c", task=2, max_points=3.0, exchange=()))
     out = io.StringIO()
 
     print_report(samples.report(*checks, points=1.5, max_points=5.0), exercise, console=Console(file=out, width=100, color_system=None))
