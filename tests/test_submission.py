@@ -457,17 +457,18 @@ def test_too_many_files_are_refused(tmp_path: Path, make: Maker) -> None:
 
 
 @pytest.mark.parametrize("make", [folder_of, *ARCHIVES])
-def test_too_many_entries_are_refused_even_where_they_are_passed_over(tmp_path: Path, make: Maker) -> None:
-    path = make(tmp_path, {"server.mjs": SERVER, **{f".{n}": b"" for n in range(ENTRIES_MAX)}})
+def test_too_many_entries_are_refused_even_where_they_are_passed_over(tmp_path: Path, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grader.submission.ENTRIES_MAX", 100)
+    path = make(tmp_path, {"server.mjs": SERVER, **{f".{n}": b"" for n in range(100)}})
 
-    assert f"more than {ENTRIES_MAX} entries" in refusal(path)
+    assert "more than 100 entries" in refusal(path)
 
 
 # ---- hostile zips
 
 
 def test_a_zip_bomb_is_refused_by_what_it_declares(tmp_path: Path) -> None:
-    path = zip_of(tmp_path, {"server.mjs": b"\0" * 64 * MIB})
+    path = zip_of(tmp_path, {"server.mjs": b"\0" * 16 * MIB})
 
     assert path.stat().st_size < ARCHIVE_BYTES_MAX
     assert '"server.mjs" is larger than 1 MiB' in refusal(path)
@@ -518,7 +519,7 @@ def test_a_zip_whose_bytes_were_changed_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_tar_bomb_is_refused(tmp_path: Path) -> None:
-    path = raw_tar(tmp_path, header("server.mjs", SERVER), *[b"\0" * MIB] * 64)
+    path = raw_tar(tmp_path, header("server.mjs", SERVER), *[b"\0" * MIB] * 16)
 
     assert path.stat().st_size < ARCHIVE_BYTES_MAX
     assert "unpacks to more than 8 MiB" in refusal(path)

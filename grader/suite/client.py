@@ -351,8 +351,6 @@ class Answer:
                     ) from None
                 raise self._no_reply("invalid", f"The answer to {self.what} is not valid HTTP: {error}.") from None
             if event is not h11.NEED_DATA:
-                if isinstance(event, h11.ConnectionClosed):
-                    raise self._no_reply("closed", f"The connection was closed without an answer to {self.what}.")
                 return event
             left = self._deadline - time.monotonic()
             try:
@@ -364,7 +362,7 @@ class Answer:
                     f"The answer to {self.what} {'was not complete' if began else 'did not come'} within {self._timeout:g} s."
                     + ("" if began else " Is every path through your code answering?"),
                 ) from None
-            if not data and not self._connection.entry.response.total:
+            if not data and self._parser.their_state is h11.SEND_RESPONSE and not self._parser.trailing_data[0]:
                 raise self._no_reply("closed", f"The connection was closed without an answer to {self.what}.")
             self._parser.receive_data(data)
 

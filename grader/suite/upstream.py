@@ -67,6 +67,7 @@ class Upstream:
             self._active: dict[str, int] = {}
             self._most: dict[str, int] = {}
             self._barrier = (0, 0.0)
+            self._wave = 0
             self._epoch = getattr(self, "_epoch", 0) + 1
             self._lock.notify_all()
 
@@ -188,13 +189,17 @@ class Upstream:
             for key in ("", path):
                 self._active[key] = self._active.get(key, 0) + 1
                 self._most[key] = max(self._most.get(key, 0), self._active[key])
-            self._lock.notify_all()
-            epoch = self._epoch
             count, within = self._barrier
+            if self._active[""] >= count:
+                self._wave += 1  # all who wait may go, even if others are done and gone before they wake
+            self._lock.notify_all()
+            epoch, wave = self._epoch, self._wave
             deadline = time.monotonic() + within
-            while count and self._active[""] < count and epoch == self._epoch and (left := deadline - time.monotonic()) > 0:
+            held = self._active[""] < count
+            while held and epoch == self._epoch and wave == self._wave and (left := deadline - time.monotonic()) > 0:
                 self._lock.wait(left)
-            return self._script_for(path), epoch
+            script = self._script_for(path) if epoch == self._epoch else Script(reset=True)  # a late one uses up nothing of the next check
+            return script, epoch
 
     def _script_for(self, path: str) -> Script:
         candidates = [path] + [f"{path.rsplit('/', n)[0]}/*" for n in range(1, path.count("/") + 1)]
