@@ -126,6 +126,10 @@ class Link:
     def status(self) -> ServerStatus:
         return msgspec.convert(self.call("status"), ServerStatus)
 
+    def state(self) -> str:
+        """not_started, running or exited: the part of `status` that costs nothing."""
+        return str(self.call("state")["state"])
+
     def stats(self) -> ProcessStats:
         return msgspec.convert(self.call("stats"), ProcessStats)
 

@@ -112,7 +112,7 @@ const canConnect = (address) =>
 async function ready({ timeout_ms: timeout, elsewhere_ms: elsewhere = timeout }) {
   const began = performance.now();
   let seenElsewhere = null;
-  for (let pause = 2; ; pause = Math.min(pause * 1.3, 25)) {
+  for (let pause = 2; ; pause = Math.min(pause * 1.2, 10)) {
     for (const address of ['127.0.0.1', '::1']) {
       if (child && (await canConnect(address))) {
         host = address;
@@ -378,7 +378,7 @@ function forward({ socket }) {
 
 // ---------------------------------------------------------------- control
 
-const ops = { start, ready, status, stats, signal, stop, wait_exit: waitExit, reset, forward, read_data: readData, lock_database: lockDatabase };
+const ops = { start, ready, state: () => last, status, stats, signal, stop, wait_exit: waitExit, reset, forward, read_data: readData, lock_database: lockDatabase };
 
 async function answer(line) {
   let request;

@@ -50,6 +50,7 @@ class SuitePlugin:
         self._used = 0.0
         self._failure: BaseException | None = None
         self._given_up = ""
+        self._total_time = f"The {job.seconds:g} seconds for all checks were used up by the ones before."
         self.before_run: Callable[[], None] = lambda: None
 
     # ---- collection
@@ -95,7 +96,7 @@ class SuitePlugin:
         check = self._wanted[item.name]
         left = self._job.seconds - self._used
         if self._given_up or left <= 0.2:
-            reason = self._given_up or f"The {self._job.seconds:g} seconds for all checks were used up by the ones before."
+            reason = self._given_up or self._total_time
             self._emit(Result(check=check.id, outcome="skipped", message=reason, overtime=not self._given_up))
             return True
         with self._turn(check):
@@ -120,15 +121,17 @@ class SuitePlugin:
         failure: BaseException | None = None
         began = time.monotonic()
         try:
+            self._bring_up(_environment(item))  # bounded by itself, and not taken from the check's time
+            began = time.monotonic()
             with _deadline(limit):
-                self._bring_up(_environment(item))
-                began = time.monotonic()
                 runtestprotocol(item, log=False, nextitem=nextitem)
             failure = self._failure
         except CheckFailed as down:  # the server did not come up for this check, or the check overran
             failure = self._failure or down
         except SandboxFault as fault:
             failure = fault
+        if isinstance(failure, Overtime) and limit < check.seconds:
+            return Result(check=check.id, outcome="skipped", message=self._total_time, seconds=round(limit, 4), overtime=True)
         crash = self._crash() if not isinstance(failure, SandboxFault) else None
         seconds = round(time.monotonic() - began, 4)
         result = self._result(check, failure, crash, seconds)
@@ -143,7 +146,7 @@ class SuitePlugin:
     def _bring_up(self, environment: dict[str, str]) -> None:
         """A check finds a running server with its own environment, whatever the one before it did."""
         wanted = self._server.full_env(environment)
-        if self._link.status().state == "running" and self._server.env == wanted and not self._server.exit_is_expected:
+        if self._link.state() == "running" and self._server.env == wanted and not self._server.exit_is_expected:
             return
         self._link.stop()
         try:
@@ -168,10 +171,9 @@ class SuitePlugin:
         if self._server.exit_is_expected:
             return None
         try:
-            status = self._link.status()
+            return last_words(self._link.status()) if self._link.state() == "exited" else None
         except SandboxFault:
             return None
-        return last_words(status) if status.state == "exited" else None
 
     def _result(self, check: Check, failure: BaseException | None, crash: str | None, seconds: float) -> Result:
         if isinstance(failure, SandboxFault):
