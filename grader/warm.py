@@ -5,7 +5,6 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-
 # Without the garbage collector: importing makes objects that stay, and looking through them again and again costs a tenth of it.
 START = "import gc; gc.disable(); from grader.suite import process; gc.freeze(); gc.enable(); process.main()"
 

@@ -36,13 +36,17 @@ class NoReply(CheckFailed):
 class Reply:
     """A complete answer. Header names compare without case; the body is raw bytes."""
 
-    def __init__(self, what: str, status: int, headers: list[tuple[str, str]], body: bytes, seconds: float, exchange: int) -> None:
+    def __init__(
+        self, what: str, status: int, headers: list[tuple[str, str]], body: bytes, seconds: float, exchange: int, reason: str = ""
+    ) -> None:
         self.what = what
         """The request in short, such as `POST /echo`."""
         self.status, self.headers, self.body = status, headers, body
         self.seconds = seconds
         """From the first byte sent to the last byte received."""
         self.exchange = exchange
+        self.reason = reason
+        """The words after the status, which nobody needs and everybody can read."""
 
     def header(self, name: str) -> str | None:
         """The value of a header; several of one name are joined by a comma, as RFC 9110 section 5.3 allows."""
@@ -304,6 +308,7 @@ class Answer:
             head = self._next_event()
         assert isinstance(head, h11.Response)
         self.status = head.status_code
+        self.reason = head.reason.decode("latin-1")
         self.headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers.raw_items()]
 
     def header(self, name: str) -> str | None:
@@ -335,7 +340,7 @@ class Answer:
                 raise self._no_reply("too long", f"The answer to {self.what} is longer than {max_bytes} bytes.")
         entry = self._connection.entry
         entry.ended = time.monotonic()
-        return Reply(self.what, self.status, self.headers, bytes(body), entry.ended - (started or entry.began), entry.number)
+        return Reply(self.what, self.status, self.headers, bytes(body), entry.ended - (started or entry.began), entry.number, self.reason)
 
     def _no_reply(self, kind: Why, message: str) -> NoReply:
         return NoReply(kind, message, self._connection.entry.number)
