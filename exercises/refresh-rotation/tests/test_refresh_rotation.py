@@ -255,7 +255,7 @@ def test_no_refresh_token_is_issued_twice(server: Server, rng: random.Random) ->
 
 @task(2)
 @rule("When an exchanged token comes back, its whole login ends: from then on its newest refresh token is 401 too.")
-@environment(SWEEP_MS="100")
+@environment(SWEEP_MS="120")
 @visible
 @hint("Two parties hold one token, and the first has exchanged it already. Which of them is the thief?")
 def test_a_replayed_token_ends_its_login_and_no_other(server: Server, rng: random.Random) -> None:
