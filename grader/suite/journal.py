@@ -66,6 +66,11 @@ class Journal:
                 del self._entries[:256]
             return entry
 
+    def unanswered(self) -> bool:
+        """Whether something was sent that got no complete answer: the trace that a dying server leaves."""
+        with self._lock:
+            return any(e.request.total and e.ended is None for e in self._entries)
+
     def to_report(self, guilty: int | None) -> list[dict[str, object]]:
         """The exchange that shows the failure, after the few that led to it."""
         with self._lock:

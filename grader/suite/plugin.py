@@ -32,6 +32,7 @@ MESSAGE_CHARACTERS_MAX = 2000
 
 
 SILENCE_SECONDS = 2.0
+EXIT_SECONDS = 0.15
 
 
 class Overtime(CheckFailed):
@@ -171,6 +172,8 @@ class SuitePlugin:
         if self._server.exit_is_expected:
             return None
         try:
+            if self._journal.unanswered():  # a connection closes a moment before its process is known to have ended
+                self._link.wait_exit(EXIT_SECONDS)
             return last_words(self._link.status()) if self._link.state() == "exited" else None
         except SandboxFault:
             return None
