@@ -266,6 +266,32 @@ def test_health_is_answered_while_a_chain_is_computed(server: Server, rng: Rando
     )
 
 
+@task(2)
+@quiet
+@seconds(20)
+@environment(MAX_JOBS="5")
+@rule("While a chain is computed, 95 of 100 requests to `/health` are answered within 100 milliseconds.")
+@hint("Five chains take turns. How long is it until it is anybody else's turn?")
+def test_health_is_answered_while_all_places_are_taken(server: Server, rng: Random) -> None:
+    """With five chains at the same time, /health still answers soon, on new connections too."""
+    one_good_chain(server, rng)
+    with ExitStack() as open_ones:
+        for _ in range(5):
+            open_ones.enter_context(server.connect()).send_request("GET", path_of(word(rng), SURE_ROUNDS))
+        waits = []
+        until = time.monotonic() + 1.2
+        while time.monotonic() < until:
+            began = time.monotonic()
+            server.get("/health", timeout=8).expect_status(200)
+            waits.append(time.monotonic() - began)
+    median = sorted(waits)[len(waits) // 2]
+    expect(
+        median <= 0.25,
+        f"While five chains were computed, every second request to /health waited {1000 * median:.0f} ms or longer; 100 ms are allowed.",
+        because="Pauses that add up are short for one user and long for five.",
+    )
+
+
 def answer_within(client: Connection, what: str, within: float) -> Reply | None:
     """The answer, or None when the server still computes after `within` seconds."""
     try:
@@ -332,6 +358,13 @@ def test_one_chain_too_many_is_refused_at_once(server: Server, rng: Random) -> N
     """Of five chains at once, two are computed and three are refused."""
     one_good_chain(server, rng)
     expect_places(server, rng, 2, settle=0.5, story="")
+    with server.connect() as one, server.connect() as other:
+        for client in (one, other):
+            client.send_request("GET", path_of(word(rng), MOST_ROUNDS))
+        server.get("/health").expect_status(200)  # by its answer both have long arrived
+        server.get(path_of(word(rng), rng.randrange(1, 200)), timeout=10).expect_error(
+            503, because="Two long chains hold both places. A short one is work, too, and a thousand of them are a lot of it."
+        )
 
 
 @task(3)
@@ -459,6 +492,32 @@ def test_clients_that_leave_change_no_number_of_places(server: Server, rng: Rand
         hang_up(client, number)
     for _ in range(2):
         expect_places(server, rng, 2, settle=SETTLE_SECONDS, story=" after twenty clients had hung up")
+    for _ in range(3):
+        if one_leaves_and_one_stays(server, rng):
+            return
+
+
+def one_leaves_and_one_stays(server: Server, rng: Random) -> bool:
+    """While one chain runs on and another was left, one place is free, not two. False when the first was done too early to tell."""
+    with server.connect() as stays:
+        stays.send_request("GET", path_of(word(rng), MOST_ROUNDS))
+        leaves = server.connect()
+        leaves.send_request("GET", path_of(word(rng), MOST_ROUNDS))
+        with suppress(NoReply):
+            leaves.receive(0.03)
+        leaves.close()
+        until_accepted(server, path_of(word(rng), 10), SETTLE_SECONDS)  # by then the place is known to be free
+        replies = at_once(server, [word(rng) for _ in range(3)], BUSY_ROUNDS)
+        with suppress(NoReply):
+            stays.receive(0.001)
+            return False
+    computed = sum(reply.status == 200 for reply in replies)
+    expect(
+        computed <= 1,
+        f"One client left and another stayed, so one of two places was free. Of three chains asked for at once {computed} were computed.",
+        because="A place that is given back twice is a limit that wears away, one impatient client at a time.",
+    )
+    return True
 
 
 @task(4)
