@@ -78,19 +78,20 @@ class Stopped(EngineGone):
 
 
 def grade_class(
-    grader: Grader, handed: list[Handed], store: Store, *, parallel: int, again: bool = False, stop: threading.Event | None = None
+    grader: Grader, handed: list[Handed], store: Store, *, parallel: int, again: bool = False, seed: int | None = None
 ) -> Iterator[tuple[Report, bool]]:
     """Grades everything handed in; yields each report as it is saved, and whether it was there already.
 
-    Raises Stopped when the engine goes away: reports yielded so far are saved, running ones are not. `stop` ends the run early.
+    Raises Stopped when the engine goes away: reports yielded so far are saved, running ones are not. Without `seed` every
+    grading draws its own; two runs can only be compared with the same one.
     """
-    stopped = stop or threading.Event()
+    stopped = threading.Event()
 
     def one(item: Handed) -> Report | None:
         if stopped.is_set():
             return None
         try:
-            report, _ = grade_path(grader, item.exercise, item.path, learner=item.learner)
+            report, _ = grade_path(grader, item.exercise, item.path, learner=item.learner, seed=seed)
         except EngineGone:
             stopped.set()
             raise

@@ -38,6 +38,10 @@ def bench(rounds: int, count: int, json_file: Path | None) -> int:
     click.echo(
         f"Verdicts and outcomes of all {count} submissions at {len(runs)} degrees of parallelism: {'the same' if same else 'DIFFERENT'}."
     )
+    for other in runs[1:]:
+        for one, another in zip(runs[0], other, strict=True):
+            for line in sorted(set(one[2]) ^ set(another[2])):
+                click.echo(f"  differs: {one[0]} {one[1]} / {another[1]}: {line}")
     if json_file:
         json_file.write_text(as_json(figures))
     return 0 if same else 1
