@@ -80,11 +80,17 @@ class Link:
         if self._control is not None:
             self._control.close()
             self._control = None
+        self._pending = b""
 
     def call(self, op: str, timeout: float = 10.0, **arguments: Any) -> dict[str, Any]:
         """One request to the supervisor and its answer. `timeout` in seconds. Raises SandboxFault."""
         with self._lock:
-            return self._call(op, timeout, arguments)
+            try:
+                return self._call(op, timeout, arguments)
+            except BaseException:
+                # Also when a check's deadline interrupts the wait: the answer that still comes must not be taken for the next one's.
+                self.close()
+                raise
 
     def _call(self, op: str, timeout: float, arguments: dict[str, Any]) -> dict[str, Any]:
         if self._control is None:

@@ -161,6 +161,15 @@ def test_signals_reach_the_program(sandbox: Sandbox) -> None:
         assert "bye" in status.output
 
 
+def test_an_interrupted_question_does_not_spoil_the_next_one(sandbox: Sandbox) -> None:
+    with opened(sandbox, HELLO) as (box, port):
+        box.link.start(port, "server.mjs", {})
+        box.link.ready(10, 10)
+        with pytest.raises(SandboxFault, match="did not answer"):
+            box.link.call("wait_exit", timeout=0.05, timeout_ms=300)
+        assert box.link.state() == "running"
+
+
 def test_half_closed_connections_still_get_their_answer(sandbox: Sandbox) -> None:
     source = "import net from 'node:net'; net.createServer({ allowHalfOpen: true }, (c) => { let n = 0; c.on('data', (d) => (n += d.length)); c.on('end', () => c.end(`${n}`)); }).listen(process.env.PORT);"
     with opened(sandbox, source) as (box, port):
