@@ -27,6 +27,7 @@ test: setup  ## All tests, with real containers
 	@$(BIN)/pytest
 
 check: .venv/.lock  ## The fast gate, without containers
+	@$(BIN)/looplab setup --without-containers
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy

@@ -13,7 +13,8 @@ from grader.settings import Settings, read_settings
 
 
 @click.command()
-def setup() -> int:
+@click.option("--without-containers", is_flag=True, help="Only what checks on this machine need: no engine, no image.")
+def setup(without_containers: bool) -> int:
     """Prepares this machine for grading: the exercises' packages, a container engine, the runtime image.
 
     Does only what is not done yet. As root on Debian or Ubuntu it installs and starts an engine; elsewhere it says what to do.
@@ -25,7 +26,9 @@ def setup() -> int:
     def say(text: str) -> None:
         click.echo(f"setup: {text}", err=True)
 
-    done = [install_packages(settings, say), provide_engine(say), provide_image(settings, say)]
+    done = [install_packages(settings, say)]
+    if not without_containers:
+        done += [provide_engine(say), provide_image(settings, say)]
     say("done" if any(done) else "everything is there already")
     return 0
 
