@@ -12,6 +12,7 @@ from grader.settings import Settings
 
 Say = Callable[[str], None]
 ENGINE_SECONDS = 60.0
+ENGINE_PID = Path("/var/run/docker.pid")
 ENGINE_LOG = Path("/var/log/looplab-dockerd.log")
 
 
@@ -76,6 +77,7 @@ def provide_engine(say: Say) -> bool:
     if Path("/run/systemd/system").is_dir():
         subprocess.run(["systemctl", "start", "docker"], check=False)
     else:
+        _remove_stale_pid_file()
         with ENGINE_LOG.open("ab") as log:
             subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     deadline = time.monotonic() + ENGINE_SECONDS
@@ -86,6 +88,17 @@ def provide_engine(say: Say) -> bool:
             )
         time.sleep(0.2)
     return True
+
+
+def _remove_stale_pid_file() -> None:
+    """A killed dockerd leaves its pid file, and the next one refuses to start while any process, even a zombie, has that number."""
+    try:
+        fields = Path(f"/proc/{int(ENGINE_PID.read_text())}/stat").read_text()
+        alive = "(dockerd)" in fields and fields.rpartition(")")[2].split()[0] != "Z"
+    except (OSError, ValueError):
+        alive = False
+    if not alive:
+        ENGINE_PID.unlink(missing_ok=True)
 
 
 def provide_image(settings: Settings, say: Say) -> bool:
