@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from grader.errors import ExerciseError
 from grader.exercise import Exercise, Wrong
 from grader.grade import Grader, grade_path
@@ -70,16 +72,14 @@ def specimens(exercise: Exercise) -> list[Specimen]:
 def verify(grader: Grader, exercise: Exercise, *, repeat: int = 1, parallel: int = 1, load: bool = False) -> Iterator[Seen]:
     """Runs every specimen `repeat` times, yielding each specimen's runs when they are complete.
 
-    Impostors and the starter run once: they prove nothing about flakiness.
+    What is right runs with the whole suite each time. A known-wrong does so once, then only with the checks that must fail it: the
+    question is whether they always do. Impostors and the starter run once: they prove nothing about flakiness.
     """
     with busy_processors() if load else contextlib.nullcontext(), ThreadPoolExecutor(parallel) as pool:
         jobs = [
             (
                 specimen,
-                [
-                    pool.submit(grade_path, grader, exercise, specimen.path)
-                    for _ in range(1 if specimen.kind in ("impostor", "starter") else repeat)
-                ],
+                [pool.submit(grade_path, grader, suite, specimen.path) for suite in suites_of(exercise, specimen, repeat)],
             )
             for specimen in specimens(exercise)
         ]
@@ -93,6 +93,16 @@ def verify(grader: Grader, exercise: Exercise, *, repeat: int = 1, parallel: int
                 yield seen
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def suites_of(exercise: Exercise, specimen: Specimen, repeat: int) -> list[Exercise]:
+    """The suite of each run of a specimen."""
+    if specimen.kind in ("impostor", "starter"):
+        return [exercise]
+    if specimen.wrong is None:
+        return [exercise] * repeat
+    named = tuple(check for check in exercise.checks if check.id in specimen.wrong.fails)
+    return [exercise] + [msgspec.structs.replace(exercise, checks=named)] * (repeat - 1)
 
 
 def violations(exercise: Exercise, everything: list[Seen]) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from grader.errors import ExerciseError
 from grader.exercise import Exercise, Wrong
 from grader.report import CheckResult, Report
-from grader.verify import Kind, Seen, Specimen, busy_processors, specimens, violations
+from grader.verify import Kind, Seen, Specimen, busy_processors, specimens, suites_of, violations
 from tests import samples
 
 WRONG = Wrong(folder="silent", why="Says nothing.", fails=("test_a",))
@@ -233,3 +233,21 @@ def test_busy_processors_are_idle_again_afterwards() -> None:
 
 def children() -> set[int]:
     return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+
+
+# ---- what a repetition runs
+
+
+def test_a_repeated_known_wrong_runs_the_whole_suite_once_and_then_only_what_must_fail_it() -> None:
+    wrong = Specimen("wrong", "silent", Path("/nowhere"), WRONG)
+
+    checks = [[check.id for check in suite.checks] for suite in suites_of(EXERCISE, wrong, 3)]
+
+    assert checks == [["test_a", "test_b"], ["test_a"], ["test_a"]]
+
+
+def test_what_is_right_repeats_the_whole_suite_and_an_impostor_runs_once() -> None:
+    right, impostor = (Specimen(kind, "x", Path("/nowhere")) for kind in ("right", "impostor"))
+
+    assert suites_of(EXERCISE, right, 3) == [EXERCISE] * 3
+    assert suites_of(EXERCISE, impostor, 3) == [EXERCISE]

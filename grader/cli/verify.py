@@ -14,7 +14,13 @@ from grader.verify import verify as run
 
 @click.command()
 @click.argument("ids", nargs=-1)
-@click.option("--repeat", type=click.IntRange(1, 1000), default=1, show_default=True, help="Run everything so often: flakes show.")
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="Run everything so often: flakes show. A known-wrong repeats the checks that must fail it.",
+)
 @click.option("--load", is_flag=True, help="Beside two processes that compute without end.")
 @click.option("--parallel", "-p", type=click.IntRange(1, 64), default=2, show_default=True, help="Gradings at the same time.")
 @click.option("--sandbox", type=click.Choice(["docker", "local"]), default="docker", show_default=True)
