@@ -3,8 +3,11 @@
 import random
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from grader.errors import EngineGone, SandboxFault, SubmissionRejected
 from grader.exercise import Exercise
@@ -13,8 +16,8 @@ from grader.report import CheckResult, Exchange, Facts, Report, Timings, Verdict
 from grader.sandbox import Box, Sandbox
 from grader.sandbox.link import ProcessStats, ServerStatus
 from grader.submission import Submission, read_submission
-from grader.suite.host import SuiteHost, SuiteRun
-from grader.suite.job import Job
+from grader.suite.host import SuiteHost, SuiteRun, SuiteStopped
+from grader.suite.job import Job, Result
 from grader.suite.server import READY_SECONDS, error_line
 
 SUITE_FAULT_RETRIES = 1
@@ -49,8 +52,15 @@ def grade_path(
     grader: Grader, exercise: Exercise, path: Path, *, learner: str | None = None, seed: int | None = None
 ) -> tuple[Report, list[str]]:
     """Grades what lies at `path`; see `grade`. A submission that cannot be read becomes a Report too."""
+    return grade_read(grader, exercise, lambda: read_submission(path, exercise.manifest.submit.entry), learner=learner, seed=seed)
+
+
+def grade_read(
+    grader: Grader, exercise: Exercise, read: Callable[[], Submission], *, learner: str | None = None, seed: int | None = None
+) -> tuple[Report, list[str]]:
+    """Grades what `read` returns; see `grade`. Its SubmissionRejected becomes a Report too."""
     try:
-        submission = read_submission(path, exercise.manifest.submit.entry)
+        submission = read()
     except SubmissionRejected as refusal:
         return _without_checks(grader, exercise, None, learner, seed or 0, "rejected", str(refusal), _Progress()), []
     return grade(grader, exercise, submission, learner=learner, seed=seed)
@@ -100,11 +110,15 @@ def _grade_once(
             run = grader.suites.run(_job(grader, exercise, submission, box, port, env, seed))
             progress.mark("checks")
             progress.status, progress.stats = box.link.stop()
-        except SandboxFault:
+        except SandboxFault as fault:
             if not grader.sandbox.ran_out_of_memory(box):
                 raise
             why = f"Your server took more than the {limits.memory_mb} MB of memory that it may use, and was ended."
-            return _without_checks(grader, exercise, submission, learner, seed, "failed", why, progress, box), []
+            progress.status = msgspec.structs.replace(progress.status, out_of_memory=True)
+            if not isinstance(fault, SuiteStopped):
+                return _without_checks(grader, exercise, submission, learner, seed, "failed", why, progress, box), []
+            run = fault.run  # what it earned before stays earned
+            run.results[fault.check] = Result(check=fault.check, outcome="failed", message=why)
         finally:
             with quiet.hold(alone=False):
                 opening.__exit__(None, None, None)

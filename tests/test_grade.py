@@ -5,6 +5,7 @@ import random
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from grader.exercise import load_exercise
 from grader.grade import Grader, grade
 from grader.report import CheckResult, Report
+from grader.sandbox import Box
 from grader.sandbox.local import LocalSandbox
 from grader.sandbox.workplace import Workplace
 from grader.settings import read_settings
@@ -62,7 +64,9 @@ def grader() -> Iterator[Grader]:
 def judge(tmp_path: Path, grader: Grader) -> Judge:
     """Grades a server by a suite given as the bodies of its checks."""
 
-    def judged(checks: dict[str, str], server: str = SERVER, decorators: str = "", head: str = "") -> tuple[Report, list[str]]:
+    def judged(
+        checks: dict[str, str], server: str = SERVER, decorators: str = "", head: str = "", grader: Grader = grader
+    ) -> tuple[Report, list[str]]:
         root = tmp_path / "exercises"
         folder = root / "mini"
         (folder / "tests").mkdir(parents=True)
@@ -203,3 +207,24 @@ def test_an_aborted_grading_is_not_graded(grader: Grader, judge: Judge) -> None:
         report, _ = grade(other, exercise, submission_of({"server.mjs": SERVER.encode()}, ("server.mjs",)))
     assert (report.verdict, report.points) == ("not_graded", None)
     assert time.monotonic() - began < 30
+
+
+class OutOfMemory(LocalSandbox):
+    """A local sandbox whose every end was the memory's: containers alone can tell the difference."""
+
+    def ran_out_of_memory(self, box: Box) -> bool:
+        return True
+
+
+def test_a_box_that_ends_for_its_memory_fails_the_check_of_that_moment_and_keeps_what_was_earned(grader: Grader, judge: Judge) -> None:
+    with Workplace(SETTINGS.run_dir) as workplace:
+        sandbox = OutOfMemory(SETTINGS.node, SETTINGS.packages, workplace, i_trust_this_code=True)
+        server = SERVER.replace("process.exit(3)", "process.kill(process.ppid, 'SIGKILL')")
+
+        checks_in_order_of_seed_1 = {"third": GOOD, "first": GOOD, "second": "server.get('/crash').expect_status(200)"}
+        report, _ = judge(checks_in_order_of_seed_1, server, grader=replace(grader, sandbox=sandbox))
+
+    checks = by_name(report)
+    assert [checks[name].outcome for name in ("first", "second", "third")] == ["passed", "failed", "skipped"]
+    assert "256 MB of memory" in checks["second"].message
+    assert (report.verdict, report.points, report.facts.out_of_memory) == ("partial", 2.0, True)

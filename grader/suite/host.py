@@ -33,6 +33,15 @@ class SuiteRun:
     timed_out: bool = False
 
 
+class SuiteStopped(SandboxFault):
+    """The machinery failed in the middle of a check; what was reported before it stands in `run`."""
+
+    def __init__(self, why: str, run: SuiteRun, check: str) -> None:
+        super().__init__(why)
+        self.run = run
+        self.check = check
+
+
 class SuiteHost:
     """Owns the warm process. Thread-safe: many gradings may run at the same time. Use as a context manager."""
 
@@ -116,7 +125,7 @@ class SuiteHost:
                     if result.waiting is not None:
                         waiting = result.waiting
                     if result.fault:
-                        raise SandboxFault(result.fault)
+                        raise SuiteStopped(result.fault, run, result.check)
                     if result.defect:
                         run.defects.append(f"{result.check}: {result.defect}" if result.check else result.defect)
                     if result.check and result.outcome:

@@ -133,7 +133,12 @@ class SuitePlugin:
             failure = fault
         if isinstance(failure, Overtime) and limit < check.seconds:
             return Result(check=check.id, outcome="skipped", message=self._total_time, seconds=round(limit, 4), overtime=True)
-        crash = self._crash() if not isinstance(failure, SandboxFault) else None
+        crash = None
+        if not isinstance(failure, SandboxFault):
+            try:
+                crash = self._crash()
+            except SandboxFault as fault:  # the box is gone: what failed may have failed for that reason
+                failure = failure and fault
         seconds = round(time.monotonic() - began, 4)
         result = self._result(check, failure, crash, seconds)
         if not crash and (isinstance(failure, Overtime) or getattr(failure, "kind", "") == "timeout"):
@@ -171,12 +176,9 @@ class SuitePlugin:
     def _crash(self) -> str | None:
         if self._server.exit_is_expected:
             return None
-        try:
-            if self._journal.unanswered():  # a connection closes a moment before its process is known to have ended
-                self._link.wait_exit(EXIT_SECONDS)
-            return last_words(self._link.status()) if self._link.state() == "exited" else None
-        except SandboxFault:
-            return None
+        if self._journal.unanswered():  # a connection closes a moment before its process is known to have ended
+            self._link.wait_exit(EXIT_SECONDS)
+        return last_words(self._link.status()) if self._link.state() == "exited" else None
 
     def _result(self, check: Check, failure: BaseException | None, crash: str | None, seconds: float) -> Result:
         if isinstance(failure, SandboxFault):
