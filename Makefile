@@ -14,7 +14,7 @@ help:  ## Show the targets
 	@echo "setup: installing the Python packages of requirements.lock"
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m compileall -q grader
+	@$(BIN)/python -m compileall -q grader course
 	@touch $@
 
 setup: .venv/.lock  ## Prepare everything: environment, Node, packages, container engine, runtime image

@@ -17,18 +17,25 @@ ENGINE_LOG = Path("/var/log/looplab-dockerd.log")
 
 
 def install_packages(settings: Settings, say: Say) -> bool:
-    """Installs the packages that exercises offer, from the lock, with scripts off. False when they were there."""
-    runtime = settings.packages.parent
-    stamp = settings.packages / ".looplab-lock"
-    lock = (runtime / "package-lock.json").read_bytes()
+    """Installs the packages that exercises offer and the one that the kernel needs, from their locks, with scripts off.
+
+    False when they were there.
+    """
+    wanted = {settings.packages.parent: "the exercises' packages", settings.home / "course" / "kernel": "the kernel's package"}
+    return any([_install(settings, folder, what, say) for folder, what in wanted.items()])
+
+
+def _install(settings: Settings, folder: Path, what: str, say: Say) -> bool:
+    stamp = folder / "node_modules" / ".looplab-lock"
+    lock = (folder / "package-lock.json").read_bytes()
     if stamp.is_file() and stamp.read_bytes() == lock:
         return False
-    say("installing the exercises' packages (npm ci, scripts off)")
+    say(f"installing {what} (npm ci, scripts off)")
     npm = settings.node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     run(
         [str(settings.node), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
         "The packages could not be installed",
-        cwd=runtime,
+        cwd=folder,
     )
     stamp.write_bytes(lock)
     return True

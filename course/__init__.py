@@ -1,0 +1,1 @@
+"""The course: lessons, misconceptions, and the Node kernel that its notebooks run on."""
