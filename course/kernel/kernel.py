@@ -4,16 +4,16 @@ import asyncio
 import contextlib
 import re
 from collections import OrderedDict
-from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any, Literal
 
 import zmq
 from ipykernel.kernelbase import Kernel
+from jupyter_client.session import Session as Wire
 
 from course.kernel import magics
 from course.kernel.errors import CellError
-from course.kernel.node import Frame, NodeProcess
+from course.kernel.node import Frame, NodeProcess, first_of
 from course.kernel.plot import chart
 from course.kernel.text import Allowance, clean, clean_json, truncation
 from grader.errors import SettingsError
@@ -31,7 +31,7 @@ class NodeKernel(Kernel):
     implementation = "looplab-node"
     implementation_version = "1"
     banner = "Node.js, from Looplab. %magics lists what a cell can do beside JavaScript."
-    language_info = {  # noqa: RUF012: declared so by ipykernel
+    language_info = {  # noqa: RUF012
         "name": "javascript",
         "version": "24",
         "mimetype": "text/javascript",
@@ -46,7 +46,7 @@ class NodeKernel(Kernel):
     ]
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self._node: NodeProcess | None = None
         self._cells: OrderedDict[int, RunningCell] = OrderedDict()
         self._history: list[tuple[int, int, str]] = []
@@ -71,10 +71,11 @@ class NodeKernel(Kernel):
         self.interrupted = asyncio.Event()
         if store_history and code.strip():
             self._history.append((0, self.execution_count, code))
-        cell = self._remember(RunningCell(self, code, self.get_parent(), silent, allow_stdin))
+        parent: Message = self.get_parent()  # type: ignore[no-untyped-call]
+        cell = self._remember(RunningCell(self, code, parent, silent, allow_stdin))
         try:
             bundle = await (magics.run_magic(cell, code) if magics.is_magic(code) else self._evaluate(cell))
-            self._settle(cell)
+            cell.settle()
             if bundle and not silent:
                 content = {"execution_count": self.execution_count, "data": clean_json(bundle), "metadata": {}}
                 self.publish(cell, "execute_result", content)
@@ -85,7 +86,7 @@ class NodeKernel(Kernel):
             failure = CellError("SettingsError", str(error))
         except OSError as error:
             failure = CellError("FileError", _os_sentence(error))
-        self._settle(cell)
+        cell.settle()
         lines = failure.lines or [f"\x1b[31m{failure.name}\x1b[0m: {failure.value}"]
         content = {"ename": failure.name, "evalue": clean(failure.value), "traceback": [clean(line) for line in lines]}
         if not silent:
@@ -107,7 +108,7 @@ class NodeKernel(Kernel):
         running = node.send("run", cell=cell.number, code=cell.code, url=cell.url)
         stop = asyncio.ensure_future(self.interrupted.wait())
         try:
-            await asyncio.wait([running, stop, node.ended], return_when=asyncio.FIRST_COMPLETED)
+            await first_of(running, stop, node.ended)
         finally:
             stop.cancel()
         if not running.done() and self.interrupted.is_set() and node.alive:
@@ -207,19 +208,22 @@ class NodeKernel(Kernel):
         while self.stdin_socket.poll(0):
             self.stdin_socket.recv_multipart(zmq.NOBLOCK)  # answers to questions of the past
         ident = self._get_shell_context_var(self._shell_parent_ident)
-        self.session.send(self.stdin_socket, "input_request", {"prompt": clean(prompt), "password": hidden}, cell.parent, ident=ident)
+        self._wire.send(self.stdin_socket, "input_request", {"prompt": clean(prompt), "password": hidden}, cell.parent, ident=ident)
         while not self.interrupted.is_set():
             if self.stdin_socket.poll(0):
-                _, reply = self.session.recv(self.stdin_socket)
+                _, reply = self._wire.recv(self.stdin_socket)
                 return str(reply["content"].get("value", "")) if reply else ""
             await asyncio.sleep(0.02)
         return None
 
-    def publish(self, cell: "RunningCell", kind: str, content: Message) -> None:
-        self.session.send(self.iopub_socket, kind, content, parent=cell.parent, ident=self._topic(kind))
+    @property
+    def _wire(self) -> Wire:
+        assert self.session is not None
+        return self.session
 
-    def _settle(self, cell: "RunningCell") -> None:
-        cell.settle()
+    def publish(self, cell: "RunningCell", kind: str, content: Message) -> None:
+        ident = self._topic(kind)  # type: ignore[no-untyped-call]
+        self._wire.send(self.iopub_socket, kind, content, parent=cell.parent, ident=ident)
 
     # ---- interrupt and end
 
@@ -227,7 +231,7 @@ class NodeKernel(Kernel):
         """Comes on the control channel's thread, since the kernelspec asks for messages instead of signals."""
         if self._loop:
             self._loop.call_soon_threadsafe(lambda: self.interrupted.set())
-        self.session.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
+        self._wire.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
 
     async def do_shutdown(self, restart: bool) -> Message:
         if self._loop and self._loop.is_running():
@@ -246,10 +250,13 @@ class NodeKernel(Kernel):
     async def do_complete(self, code: str, cursor_pos: int) -> Message:
         reply: Message = {"status": "ok", "matches": [], "cursor_start": cursor_pos, "cursor_end": cursor_pos, "metadata": {}}
         before = code[:cursor_pos]
-        if magics.is_magic(code) and "\n" not in before:
+        if magics.is_magic(code) and ("\n" not in before or not code.lstrip().startswith("%%")):
             word = re.search(r"\S*$", before)
             assert word
-            return {**reply, "matches": magics.complete_magic(before), "cursor_start": word.start()}
+            settings = None
+            with contextlib.suppress(SettingsError):
+                settings = read_settings()
+            return {**reply, "matches": magics.complete_magic(before, settings, Path.cwd(), self._magics), "cursor_start": word.start()}
         node = await self.node()
         found = await node.ask("complete", code=code, position=_units(before))
         if not found:
@@ -278,7 +285,7 @@ class NodeKernel(Kernel):
         found = await node.ask("completeness", code=code)
         return {"status": "unknown"} if not found else {key: found[key] for key in ("status", "indent") if key in found}
 
-    async def do_history(  # type: ignore[override]
+    async def do_history(
         self,
         hist_access_type: str,
         output: bool,
@@ -366,9 +373,6 @@ class RunningCell:
 
     def reset(self) -> None:
         self._kernel.reset()
-
-    def ask(self, prompt: str) -> Awaitable[str | None]:
-        return self._kernel.ask_person(self, prompt, False)
 
 
 def _units(text: str) -> int:

@@ -99,7 +99,7 @@ class NodeProcess:
         loop.add_reader(self._frames, self._read_frames)
         for name in self._raw:
             loop.add_reader(self._raw[name], self._read_raw, name)
-        await asyncio.wait([self._ready, self.ended], timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await first_of(self._ready, self.ended, timeout=START_SECONDS)
         if not self._ready.done():
             self.kill()
             raise CellError("NodeMissing", f"Node did not come up: {self._last_words.strip()[-500:] or 'it said nothing'}")
@@ -107,7 +107,7 @@ class NodeProcess:
     async def ask(self, op: str, **parameters: Any) -> Frame | None:
         """The agent's reply, or None when the process ended instead."""
         reply = self.send(op, **parameters)
-        await asyncio.wait([reply, self.ended], return_when=asyncio.FIRST_COMPLETED)
+        await first_of(reply, self.ended)
         return reply.result() if reply.done() else None
 
     def send(self, op: str, **parameters: Any) -> "asyncio.Future[Frame]":
@@ -138,12 +138,12 @@ class NodeProcess:
     async def interrupt(self, running: "asyncio.Future[Frame]") -> str:
         """Ends what runs. `idle`: nothing ran, something waits; `ended`: JavaScript was ended; `killed`: only ending the process helped."""
         pong = self.send("ping")
-        await asyncio.wait([pong, running, self.ended], timeout=PONG_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await first_of(pong, running, self.ended, timeout=PONG_SECONDS)
         if pong.done():
             return "idle"
         with contextlib.suppress(OSError):
             self._interrupts.send(b"!")
-        await asyncio.wait([pong, self.ended], timeout=INTERRUPT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await first_of(pong, self.ended, timeout=INTERRUPT_SECONDS)
         if pong.done():
             return "ended"
         self.kill()
@@ -232,6 +232,11 @@ class NodeProcess:
         self._raw = {}
         if not self.ended.done():
             self.ended.set_result("Node was ended by the kernel.")
+
+
+async def first_of(*futures: "asyncio.Future[Any]", timeout: float | None = None) -> None:
+    """Waits until one of them is done, or `timeout` seconds are over."""
+    await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _read(fd: int) -> bytes | None:

@@ -75,6 +75,7 @@ def _child(data: bytes, pipe: int, libc: ctypes.CDLL) -> NoReturn:
     code = 1
     try:
         os.setsid()
+        os.chdir("/")  # the caller's folder may be closed to the user that the suite becomes
         os.write(pipe, f"{os.getpid()}\n".encode())
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         job = msgspec.json.decode(data, type=Job)

@@ -115,13 +115,20 @@ const evaluate = (expression, options = {}) => {
   return (use) => withValue(answer.result, use);
 };
 
+/** The name in V8's refusal to declare it again, or null. Only when nothing of the cell has run: then no frame is inside of it. */
+function redeclared(answer) {
+  const [message, ...stack] = (answer.exceptionDetails?.exception?.description ?? '').split('\n');
+  const found = /^SyntaxError: Identifier '(.+)' has already been declared$/.exec(message);
+  return found && !stack.some((line) => line.includes('cell-') && !/at cell-\d+\.js:1:1$/.test(line)) ? found[1] : null;
+}
+
 const commands = {
-  run({ id, cell, code, url }) {
+  run({ id, cell, code, url, softly = false }) {
     latest = cell;
     modules.refresh();
     let script;
     try {
-      script = rewrite(code);
+      script = rewrite(code, { softly });
     } catch (error) {
       const { line, column } = error.loc ?? { line: 1, column: 0 };
       const text = error.message.replace(/ \(\d+:\d+\)$/, '');
@@ -137,7 +144,9 @@ const commands = {
       session.post('Runtime.evaluate', parameters, (error, answer) => {
         stop();
         kept = null;
-        cells.run(cell, () => reply(id, cell, url, error, answer));
+        const again = error ? null : redeclared(answer);
+        if (again && !softly) return commands.run({ id, cell, code, url, softly: true });
+        cells.run(cell, () => reply({ id, cell, url, quiet: /;\s*$/.test(code), again }, error, answer));
       });
     });
     stop();
@@ -169,17 +178,18 @@ const commands = {
   },
 };
 
-function reply(id, cell, url, error, answer) {
+function reply({ id, cell, url, quiet, again }, error, answer) {
   let frame;
   if (error) frame = { id, problem: { name: 'Error', message: error.message, lines: [error.message], at: null } };
   else if (answer.exceptionDetails) {
     const details = answer.exceptionDetails;
     frame = { id, problem: withValue(details.exception ?? details, describeError) ?? describeError(details.text) };
+    if (again) frame.problem.lines.push(`An earlier cell declared ${again} in a way that cannot be changed. Choose another name, or start afresh with %reset.`);
     frame.problem.at ??= { file: url, line: details.lineNumber + 1, column: details.columnNumber + 1 };
   } else {
     frame = { id, data: withValue(answer.result, (value) => {
-      if (value === undefined) return null;
       globalThis._ = value;
+      if (value === undefined || quiet) return null;
       return mimeBundle(value);
     }) ?? null };
   }

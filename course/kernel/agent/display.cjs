@@ -41,6 +41,14 @@ function tableOf(rows, { columns, title, align = {} } = {}) {
   return { 'text/html': html, 'text/plain': [...(title ? [title] : []), ...cells.map(line)].join('\n') };
 }
 
+/** `data: rows` is short for `data: { values: rows }`, in every layer and part of a chart. */
+function withValues(spec) {
+  const whole = Array.isArray(spec.data) ? { ...spec, data: { values: spec.data } } : { ...spec };
+  for (const parts of ['layer', 'hconcat', 'vconcat', 'concat']) if (Array.isArray(spec[parts])) whole[parts] = spec[parts].map(withValues);
+  if (spec.spec && typeof spec.spec === 'object') whole.spec = withValues(spec.spec);
+  return whole;
+}
+
 /** Puts display, plot, claim and compare into `scope`. `show(frame)` sends on behalf of the current cell. */
 function installDisplay(scope, show) {
   const put = (data, metadata) => {
@@ -60,7 +68,7 @@ function installDisplay(scope, show) {
   });
   scope.plot = (spec) => {
     if (!spec || typeof spec !== 'object') throw new TypeError('plot takes a Vega-Lite specification: an object with data, mark and encoding');
-    show({ plot: Array.isArray(spec.data) ? { ...spec, data: { values: spec.data } } : spec });
+    show({ plot: withValues(spec) });
   };
   scope.claim = (statement, measured, bounds = {}) => {
     const { above, below, unit = '' } = bounds;

@@ -6,7 +6,9 @@ const { StringDecoder } = require('node:string_decoder');
 const LINES_MAX = 2_000; // of one cell; the reference page of the kernel names both numbers
 const CHARACTERS_MAX = 256 * 1024;
 const FRAME_CHARACTERS = 64 * 1024;
-const PATIENCE_MS = 40; // a cell that computes without a pause still shows its progress
+// Few writes go out one by one, at once: the next statement may compute for a minute. A flood is gathered.
+const WINDOW_MS = 50;
+const WRITES_AT_ONCE = 25; // in each window
 
 const now = performance.now.bind(performance);
 const immediately = setImmediate;
@@ -15,7 +17,8 @@ class Output {
   #send;
   #cellNow;
   #pending = { cell: null, stream: '', text: '' };
-  #flushed = 0;
+  #window = 0;
+  #writes = 0;
   #scheduled = false;
   #spent = new Map(); // cell -> what it has written
   #decoders = {};
@@ -47,7 +50,12 @@ class Output {
         this.#pending = { cell, stream, text: '' };
       }
       this.#pending.text += kept;
-      if (this.#pending.text.length > FRAME_CHARACTERS || now() - this.#flushed > PATIENCE_MS) this.flush();
+      if (now() - this.#window > WINDOW_MS) {
+        this.#window = now();
+        this.#writes = 0;
+      }
+      this.#writes += 1;
+      if (this.#pending.text.length > FRAME_CHARACTERS || this.#writes <= WRITES_AT_ONCE) this.flush();
       else if (!this.#scheduled) {
         this.#scheduled = true;
         immediately(() => this.flush());
@@ -62,7 +70,6 @@ class Output {
       this.#pending = { cell, stream, text: '' };
       this.#send({ cell, stream, text });
     }
-    this.#flushed = now();
   }
 
   /** Says once how much of a cell's output was left out. */

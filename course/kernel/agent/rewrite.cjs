@@ -12,22 +12,54 @@ const OPTIONS = {
   allowHashBang: true,
 };
 
-/** The cell as a script. Throws acorn's SyntaxError (with `pos` and `loc`) where only we can explain it; V8 explains the rest. */
-function rewrite(code) {
-  if (!/\b(?:import|export)\b/.test(code)) return code;
-  const edits = [];
-  for (const node of nodes(acorn.parse(code, OPTIONS))) {
+/**
+ * The cell as a script. Throws acorn's SyntaxError (with `pos` and `loc`) where only we can explain it; V8 explains the rest.
+ *
+ * V8 lets a name be declared again in a later script, but only in the same way. So that a person may turn `const` into `let` and run
+ * the cell again, a `const` of the top level becomes `let`, unless the cell itself assigns to it (then the error is theirs to see).
+ * `softly`: so do `var` and function declarations, which would meet a `let` of an earlier cell.
+ */
+function rewrite(code, { softly = false } = {}) {
+  const ours = /\b(?:import|export)\b/.test(code);
+  if (!ours && !softly && !/\bconst\b/.test(code)) return code;
+  let tree;
+  try {
+    tree = acorn.parse(code, OPTIONS);
+  } catch (error) {
+    if (ours) throw error;
+    return code;
+  }
+  const edits = declarations(tree, softly);
+  for (const node of nodes(tree)) {
     if (node.type === 'ImportDeclaration') edits.push([node.start, node.end, statement(node, code)]);
     else if (node.type === 'ImportExpression') edits.push([node.start, node.start + 'import'.length, '__looplab.import']);
     else if (node.type === 'MetaProperty' && node.meta.name === 'import') edits.push([node.start, node.end, '__looplab.meta']);
     else if (/^Export/.test(node.type)) throw exported(node, code);
   }
   let result = code;
-  for (const [start, end, text] of edits.sort((a, b) => b[0] - a[0])) {
+  for (const [start, end, text] of edits.sort((a, b) => b[0] - a[0] || b[1] - a[1])) {
     const lines = code.slice(start, end).split('\n').length - text.split('\n').length;
     result = result.slice(0, start) + text + '\n'.repeat(Math.max(0, lines)) + result.slice(end);
   }
   return result;
+}
+
+function declarations(tree, softly) {
+  const assigned = new Set();
+  for (const node of nodes(tree)) {
+    const target = node.type === 'AssignmentExpression' ? node.left : node.type === 'UpdateExpression' ? node.argument : null;
+    for (const one of target ? nodes(target) : []) if (one.type === 'Identifier') assigned.add(one.name);
+  }
+  const edits = [];
+  for (const node of tree.body) {
+    if (node.type === 'VariableDeclaration' && (node.kind === 'const' || (softly && node.kind === 'var'))) {
+      const names = node.declarations.flatMap(({ id }) => [...nodes(id)].filter((one) => one.type === 'Identifier').map((one) => one.name));
+      if (node.kind === 'var' || !names.some((name) => assigned.has(name))) edits.push([node.start, node.start + node.kind.length, 'let']);
+    } else if (softly && node.type === 'FunctionDeclaration') {
+      edits.push([node.start, node.start, `let ${node.id.name} = `], [node.end, node.end, ';']);
+    }
+  }
+  return edits;
 }
 
 function statement(node, code) {
@@ -46,8 +78,8 @@ function statement(node, code) {
   }
   const call = `await __looplab.importNames(${source}, [${named.map(([name]) => name).join(', ')}]${attributes})`;
   const fields = `{ ${named.map(([name, local]) => `${name}: ${local}`).join(', ')} }`;
-  if (whole) return `const ${whole} = ${call}${named.length ? `, ${fields} = ${whole}` : ''};`;
-  return named.length ? `const ${fields} = ${call};` : `${call};`;
+  if (whole) return `let ${whole} = ${call}${named.length ? `, ${fields} = ${whole}` : ''};`;
+  return named.length ? `let ${fields} = ${call};` : `${call};`;
 }
 
 function exported(node, code) {
