@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench verify lock format
+.PHONY: help setup demo test check lessons bench verify lock format
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,8 @@ setup: .venv/.lock  ## Prepare everything: environment, Node, packages, containe
 demo: setup  ## Grade a bundled class in containers
 	@$(BIN)/looplab demo
 
-test: setup  ## All tests, with real containers
+test: setup  ## All tests, with real containers, notebooks and a browser
+	@$(BIN)/looplab setup --with-browser
 	@$(BIN)/pytest
 
 check: .venv/.lock  ## The fast gate, without containers
@@ -33,7 +34,11 @@ check: .venv/.lock  ## The fast gate, without containers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
-	@$(BIN)/pytest -m "not docker"
+	@$(BIN)/pytest -m "not docker and not notebook"
+
+lessons: setup  ## Build the lessons' notebooks and run them all
+	@$(BIN)/looplab lessons build
+	@$(BIN)/looplab lessons run
 
 bench: setup  ## Measure the grader beside its baselines
 	@$(BIN)/looplab bench

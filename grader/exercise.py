@@ -8,13 +8,13 @@ import ast
 import difflib
 import hashlib
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from grader.errors import ExerciseError, SettingsError
+from grader.tables import read_toml
 
 DEFAULT_ENTRY = ("server.mjs", "server.js", "server.cjs", "server.ts")
 CHECK_SECONDS = 5.0
@@ -119,8 +119,15 @@ class Exercise(msgspec.Struct, frozen=True):
         return sum(task.points for task in self.manifest.tasks)
 
     def misconception_of(self, check_id: str, failed: set[str]) -> str | None:
-        """The misconception whose known-wrong fails just like this submission: its whole list, and as little else as possible."""
-        fitting = [w for w in self.manifest.wrong if w.misconception and check_id in w.fails and failed >= set(w.fails)]
+        """The misconception whose known-wrong fails just like this submission: its whole list, and little else.
+
+        A server that fails nearly everything has another problem than any one misconception.
+        """
+        fitting = [
+            w
+            for w in self.manifest.wrong
+            if w.misconception and check_id in w.fails and failed >= set(w.fails) and len(failed) <= 2 * len(w.fails) + 1
+        ]
         return max(fitting, key=lambda w: len(w.fails)).misconception if fitting else None
 
 
@@ -142,7 +149,7 @@ def load_exercise(root: Path, slug: str) -> Exercise:
             f'There is no exercise "{slug}". ' + (f"Did you mean {' or '.join(near)}?" if near else "`looplab list` shows them all.")
         )
     name = f"exercises/{slug}/exercise.toml"
-    manifest = _manifest(name, (folder / "exercise.toml").read_bytes())
+    manifest = read_toml(name, (folder / "exercise.toml").read_bytes(), Manifest, ExerciseError)
     prompt = _text(folder / "prompt.md", f"exercises/{slug}/prompt.md")
     suites = sorted((folder / "tests").glob("test_*.py"))
     if not suites:
@@ -163,32 +170,6 @@ def _text(path: Path, name: str) -> str:
         raise ExerciseError(f"{name} is missing.") from None
     except UnicodeDecodeError as error:
         raise ExerciseError(f"{name}: is not UTF-8 ({error.reason} at byte {error.start}).") from None
-
-
-def _manifest(name: str, data: bytes) -> Manifest:
-    try:
-        raw = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ExerciseError(f"{name}: is not valid TOML: {error}.") from None
-    _refuse_unknown_keys(name, raw, Manifest, "")
-    try:
-        return msgspec.convert(raw, Manifest)
-    except msgspec.ValidationError as error:
-        raise ExerciseError(f"{name}: {str(error).replace(' - at `$.', ' at `')}.") from None
-
-
-def _refuse_unknown_keys(name: str, raw: Any, shape: type[msgspec.Struct], where: str) -> None:
-    nested: dict[str, type[msgspec.Struct]] = {"limits": Limits, "submit": Submit, "tasks": Task, "wrong": Wrong}
-    known = {field.encode_name for field in msgspec.structs.fields(shape)}
-    for key, value in raw.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            advice = f' Did you mean "{near[0]}"?' if near else f" Known keys: {', '.join(sorted(known))}."
-            raise ExerciseError(f'{name}: unknown key "{key}"{where}.{advice}')
-        if shape is Manifest and key in nested:
-            tables = value if isinstance(value, list) else [value]
-            for table in (t for t in tables if isinstance(t, dict)):
-                _refuse_unknown_keys(name, table, nested[key], f" in {f'[[{key}]]' if isinstance(value, list) else f'[{key}]'}")
 
 
 def _checks(path: Path, name: str) -> list[Check]:

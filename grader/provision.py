@@ -71,13 +71,7 @@ def provide_engine(say: Say) -> bool:
                 "Install Docker Engine, start it, and run this again."
             )
         say("installing a container engine (docker.io, iptables)")
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "update", "-qq"], "apt-get update failed", env=quiet)
-        run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "docker.io", "iptables"],
-            "Docker could not be installed",
-            env=quiet,
-        )
+        _apt_install("docker.io", "iptables")
     if engine_answers():  # the package may have started it
         return True
     say("starting the container engine")
@@ -95,6 +89,24 @@ def provide_engine(say: Say) -> bool:
             )
         time.sleep(0.2)
     return True
+
+
+def provide_browser(say: Say) -> bool:
+    """Makes Chromium available, which the tests look at pages with. False when it is there. Raises SettingsError where it cannot."""
+    if shutil.which("chromium"):
+        return False
+    if os.getuid() != 0 or shutil.which("apt-get") is None:
+        raise SettingsError("The tests look at pages in Chromium. Install it so that `chromium` is on the path, and run this again.")
+    say("installing a browser for the tests (chromium)")
+    _apt_install("chromium")
+    return True
+
+
+def _apt_install(*packages: str) -> None:
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update", "-qq"], "apt-get update failed", env=quiet)
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    run(install, f"{' and '.join(packages)} could not be installed", env=quiet)
 
 
 def _remove_stale_pid_file() -> None:

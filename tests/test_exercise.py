@@ -338,3 +338,10 @@ def test_a_failure_that_fits_no_known_wrong_has_no_misconception() -> None:
 
     assert exercise.misconception_of("a", {"a"}) is None
     assert exercise.misconception_of("b", {"b"}) is None
+
+
+def test_who_fails_nearly_everything_is_told_no_misconception() -> None:
+    exercise = samples.exercise("a", "b", "c", "d", wrong=(Wrong(folder="one", why="", fails=("a",), misconception="m-one"),))
+
+    assert exercise.misconception_of("a", {"a", "b", "c"}) == "m-one"
+    assert exercise.misconception_of("a", {"a", "b", "c", "d"}) is None

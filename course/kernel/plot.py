@@ -10,11 +10,12 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 
 # Distinct for colour-blind readers and in grey (Okabe and Ito, "Color Universal Design", 2008), the two strongest first.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555"]
-FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"
+"""Fonts of one width: the SVG is laid out here and drawn by a browser, which may have any of them, or a wider one: hence the padding."""
 CONFIG: dict[str, Any] = {
     "font": FONT,
     "background": "white",
-    "padding": 10,
+    "padding": {"left": 16, "top": 10, "right": 28, "bottom": 10},
     "view": {"stroke": None},
     "title": {"anchor": "start", "fontSize": 15, "fontWeight": 600, "offset": 12, "subtitleColor": "#555", "subtitleFontSize": 12},
     "axis": {

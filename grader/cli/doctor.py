@@ -14,12 +14,13 @@ from grader.settings import Settings, read_settings
 
 @click.command()
 @click.option("--without-containers", is_flag=True, help="Only what checks on this machine need: no engine, no image.")
-def setup(without_containers: bool) -> int:
+@click.option("--with-browser", is_flag=True, help="Chromium too, which the project's own tests need.")
+def setup(without_containers: bool, with_browser: bool) -> int:
     """Prepares this machine for grading: the exercises' packages, a container engine, the runtime image.
 
     Does only what is not done yet. As root on Debian or Ubuntu it installs and starts an engine; elsewhere it says what to do.
     """
-    from grader.provision import install_packages, provide_engine, provide_image
+    from grader.provision import install_packages, provide_browser, provide_engine, provide_image
 
     settings = read_settings()
 
@@ -29,6 +30,8 @@ def setup(without_containers: bool) -> int:
     done = [install_packages(settings, say)]
     if not without_containers:
         done += [provide_engine(say), provide_image(settings, say)]
+    if with_browser:
+        done.append(provide_browser(say))
     say("done" if any(done) else "everything is there already")
     return 0
 

@@ -80,7 +80,7 @@ function installDisplay(scope, show) {
     const held = limits.every(([, , ok]) => ok);
     const shown = (value) => (typeof value === 'number' ? number(value) : util.inspect(value)) + (unit ? ` ${unit}` : '');
     const asked = limits.map(([word, value]) => `${word ? `${word} ` : ''}${shown(value)}`).join(' and ');
-    const verdict = `measured ${shown(measured)}, claimed ${asked}`;
+    const verdict = held && 'is' in bounds ? `measured ${shown(measured)}` : `measured ${shown(measured)}, claimed ${asked}`;
     const colour = held ? '#2e7d32' : '#b26a00';
     const remark = held ? '' : ' On this machine it came out otherwise. Run the cell again; if it stays so, ask why.';
     put(
