@@ -48,7 +48,7 @@ class Conversation {
 
   finish() {
     if (this.rest.length > 0) this.say(this.judge(this.rest, false));
-    this.say({ summary: this.counts });
+    this.say(JSON.stringify({ summary: this.counts }));
     this.response.end();
   }
 
@@ -59,25 +59,26 @@ class Conversation {
     const first = bytes.find((byte) => !WHITE_SPACE.has(byte));
     if (first === undefined) return undefined;
     if (first !== OPENING_BRACE) return this.refuse('invalid json');
-    let record;
+    let answer;
     try {
-      record = JSON.parse(bytes.toString());
+      const record = JSON.parse(bytes.toString());
+      record.n = this.number;
+      answer = JSON.stringify(record); // throws, too, for a record that is nested some thousand levels deep
     } catch {
       return this.refuse('invalid json');
     }
-    record.n = this.number;
     this.counts.ok += 1;
-    return record;
+    return answer;
   }
 
   refuse(error) {
     this.counts.bad += 1;
-    return { error, line: this.number };
+    return JSON.stringify({ error, line: this.number });
   }
 
-  say(value) {
-    if (value === undefined) return true;
-    return this.response.write(JSON.stringify(value) + '\n');
+  say(text) {
+    if (text === undefined) return true;
+    return this.response.write(`${text}\n`);
   }
 }
 
