@@ -88,7 +88,7 @@ function installDisplay(scope, show) {
         'text/plain': `${held ? '✓' : '≠'} ${statement} (${verdict})${remark}`,
         'text/html': `<div style="border-left:3px solid ${colour};padding:2px 10px"><span style="color:${colour};font-weight:600">${held ? '✓' : '≠'}</span> ${escapeHtml(statement)} <span style="opacity:.7">${escapeHtml(verdict)}.${escapeHtml(remark)}</span></div>`,
       },
-      { looplab: { claim: String(statement), held, measured: typeof measured === 'number' || typeof measured === 'boolean' ? measured : String(measured) } },
+      { looplab: { claim: String(statement), held, measured: typeof measured === 'number' || typeof measured === 'boolean' ? measured : util.inspect(measured, { breakLength: Infinity }).slice(0, 500) } },
     );
   };
   scope.compare = (name, actual) => show({ compare: { name: String(name), actual: typeof actual === 'string' ? actual : text(actual) } });
