@@ -46,7 +46,7 @@ def class_table(reports: list[Report]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("learner")
     for exercise in exercises:
-        table.add_column(exercise, justify="right", overflow="fold")
+        table.add_column(exercise.replace("-", "-\n"), justify="right", overflow="fold", vertical="bottom")
     table.add_column("sum", justify="right")
     cells = {(report.learner, report.exercise): report for report in reports}
     for learner in sorted({report.learner or "" for report in reports}):
