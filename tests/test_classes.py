@@ -47,6 +47,14 @@ def test_a_file_is_found_by_the_name_before_its_ending(folder: Path, ending: str
     assert ("ada", "polite-cpu", f"polite-cpu{ending}") in found(folder)
 
 
+def test_two_submissions_for_one_exercise_are_both_passed_over_and_said(folder: Path) -> None:
+    (folder / "bob" / "json-echo").mkdir(parents=True)
+    (folder / "bob" / "json-echo.zip").write_bytes(b"")
+
+    assert found(folder) == [("ada", "json-echo", "json-echo")]
+    assert "bob/json-echo.zip: is one of several submissions for json-echo; keep one." in remarks(folder)
+
+
 @pytest.mark.parametrize("name", ["polite-cpu.rar", "polite-cpu.zip.bak", "polite", "POLITE-CPU", "notes.txt"])
 def test_what_is_no_exercise_is_said(folder: Path, name: str) -> None:
     (folder / "ada" / name).touch()
