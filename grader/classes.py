@@ -7,17 +7,17 @@ already graded of the same bytes is not graded again.
 import os
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 from grader.errors import EngineGone, SettingsError, SubmissionRejected
 from grader.exercise import Exercise
-from grader.grade import Grader, grade_path
+from grader.grade import Grader, grade_read
 from grader.report import Report
 from grader.store import Store
-from grader.submission import read_submission
+from grader.submission import Submission, read_submission
 
 ARCHIVES = (".zip", ".tar.gz", ".tgz", ".ipynb", ".mjs", ".js", ".cjs", ".ts")
 
@@ -30,6 +30,10 @@ class Handed:
     exercise: Exercise
     path: Path
 
+    def read(self) -> Submission:
+        """Raises SubmissionRejected."""
+        return read_submission(self.path, self.exercise.manifest.submit.entry, self.exercise.slug)
+
 
 def find_submissions(folder: Path, exercises: list[Exercise]) -> tuple[list[Handed], list[str]]:
     """What lies in a class folder, and a sentence for everything in it that is none of ours."""
@@ -41,17 +45,20 @@ def find_submissions(folder: Path, exercises: list[Exercise]) -> tuple[list[Hand
     for learner in sorted(folder.iterdir()):
         if learner.name.startswith("."):
             continue
-        if complaint := _bad_name(learner.name):
+        if complaint := bad_name(learner.name):
             remarks.append(complaint)
         elif learner.is_symlink() or not learner.is_dir():
             remarks.append(f"{learner.name}: is not a learner's folder; passed over.")
         else:
-            for path in sorted(learner.iterdir()):
-                slug = _slug(path)
-                if slug in by_slug and not path.is_symlink():
+            paths = sorted(learner.iterdir())
+            slugs = ["" if path.is_symlink() else _slug(path) for path in paths]
+            for path, slug in zip(paths, slugs, strict=True):
+                if slug in by_slug and slugs.count(slug) > 1:  # which of them counts is not ours to guess
+                    remarks.append(f"{learner.name}/{printable(path.name)}: is one of several submissions for {slug}; keep one. Passed over.")
+                elif slug in by_slug:
                     found.append(Handed(learner.name, by_slug[slug], path))
                 elif not path.name.startswith("."):
-                    remarks.append(f"{learner.name}/{_printable(path.name)}: is no exercise; passed over.")
+                    remarks.append(f"{learner.name}/{printable(path.name)}: is no exercise; passed over.")
     if not found:
         raise SettingsError(
             f"{folder} holds no submission. A class is DIR/<learner>/<exercise>/, with exercises as `looplab list` names them."
@@ -63,13 +70,13 @@ def _slug(path: Path) -> str:
     return next((path.name.removesuffix(ending) for ending in ARCHIVES if path.is_file() and path.name.endswith(ending)), path.name)
 
 
-def _bad_name(name: str) -> str | None:
+def bad_name(name: str) -> str | None:
     if any(unicodedata.category(c).startswith("C") for c in name) or len(name) > 100:
-        return f"{_printable(name)}: a learner's name must be printable text of at most 100 characters; passed over."
+        return f"{printable(name)}: a learner's name must be printable text of at most 100 characters; passed over."
     return None
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     return "".join(c if not unicodedata.category(c).startswith("C") else "�" for c in name)[:100]
 
 
@@ -78,8 +85,8 @@ class Stopped(EngineGone):
 
 
 def grade_class(
-    grader: Grader, handed: list[Handed], store: Store, *, parallel: int, again: bool = False, seed: int | None = None
-) -> Iterator[tuple[Report, bool]]:
+    grader: Grader, handed: Sequence[Handed], store: Store, *, parallel: int, again: bool = False, seed: int | None = None
+) -> Generator[tuple[Report, bool], None, None]:
     """Grades everything handed in; yields each report as it is saved, and whether it was there already.
 
     Raises Stopped when the engine goes away: reports yielded so far are saved, running ones are not. Without `seed` every
@@ -91,7 +98,7 @@ def grade_class(
         if stopped.is_set():
             return None
         try:
-            report, _ = grade_path(grader, item.exercise, item.path, learner=item.learner, seed=seed)
+            report, _ = grade_read(grader, item.exercise, item.read, learner=item.learner, seed=seed)
         except EngineGone:
             stopped.set()
             raise
@@ -102,7 +109,7 @@ def grade_class(
 
     waiting = []
     for item in handed:
-        known = None if again else _known(store, item)
+        known = None if again else graded_before(store, item)
         if known:
             yield known, True
         else:
@@ -133,12 +140,13 @@ def grade_class(
         raise Stopped(str(gone)) from gone
 
 
-def _known(store: Store, item: Handed) -> Report | None:
+def graded_before(store: Store, item: Handed) -> Report | None:
+    """What the same suite has said of the same bytes of the same learner."""
     try:
-        digest = read_submission(item.path, item.exercise.manifest.submit.entry).digest
-    except SubmissionRejected:
-        return None
-    return store.graded(item.learner, item.exercise.slug, item.exercise.digest, digest)
+        return store.graded(item.learner, item.exercise.slug, item.exercise.digest, item.read().digest)
+    except SubmissionRejected as refusal:
+        report = store.graded(item.learner, item.exercise.slug, item.exercise.digest, "")
+        return report if report and report.facts.message == str(refusal) else None
 
 
 def default_parallel() -> int:

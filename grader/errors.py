@@ -3,6 +3,7 @@
 LooplabError
 ├── SettingsError        the operator's: a setting or a command that cannot work       exit code 2
 ├── ExerciseError        the author's: an exercise or its suite is wrong               exit code 2
+├── LessonError          the author's: a lesson or the course's list is wrong          exit code 2
 ├── SubmissionRejected   the learner's: the submission cannot be read                  a Report, verdict `rejected`
 └── SandboxFault         our machine's: nobody is to blame, try again                  a Report, verdict `not_graded`
     └── EngineGone       the container engine does not answer: stop, do not go on      exit code 3
@@ -21,6 +22,10 @@ class SettingsError(LooplabError):
 
 class ExerciseError(LooplabError):
     """An exercise's files contradict themselves or the format."""
+
+
+class LessonError(LooplabError):
+    """A lesson's source, or course.toml, contradicts itself or the format."""
 
 
 class SubmissionRejected(LooplabError):

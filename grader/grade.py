@@ -52,7 +52,9 @@ def grade_path(
     grader: Grader, exercise: Exercise, path: Path, *, learner: str | None = None, seed: int | None = None
 ) -> tuple[Report, list[str]]:
     """Grades what lies at `path`; see `grade`. A submission that cannot be read becomes a Report too."""
-    return grade_read(grader, exercise, lambda: read_submission(path, exercise.manifest.submit.entry), learner=learner, seed=seed)
+    return grade_read(
+        grader, exercise, lambda: read_submission(path, exercise.manifest.submit.entry, exercise.slug), learner=learner, seed=seed
+    )
 
 
 def grade_read(

@@ -32,10 +32,10 @@ def looplab(*words: str | Path, cwd: Path | None = None, **environ: str) -> subp
 
 def test_help_names_every_command() -> None:
     text = looplab("--help").stdout
-    assert all(name in text for name in ("check", "grade", "verify", "list", "report", "doctor", "setup", "demo", "bench"))
+    assert all(name in text for name in ("init", "lab", "check", "grade", "verify", "list", "report", "doctor", "setup", "demo", "lessons", "bench"))
 
 
-@pytest.mark.parametrize("command", ["check", "grade", "verify", "list", "report", "doctor", "setup", "demo", "bench"])
+@pytest.mark.parametrize("command", ["init", "lab", "check", "grade", "verify", "list", "report", "doctor", "setup", "demo", "lessons", "bench"])
 def test_every_command_explains_itself(command: str) -> None:
     done = looplab(command, "--help")
     assert done.returncode == 0
@@ -85,6 +85,19 @@ def test_a_check_runs_only_visible_checks() -> None:
     report = from_json(done.stdout.encode())
     assert report.checks
     assert all(check.visible for check in report.checks)
+
+
+def test_one_task_can_be_checked_alone() -> None:
+    done = looplab("check", "json-echo", ECHO / "solution", "--task", "2", "--json")
+    report = from_json(done.stdout.encode())
+    assert (done.returncode, {check.task for check in report.checks}) == (0, {2})
+    assert report.points == report.max_points > 0
+
+
+def test_a_task_that_does_not_exist_is_told() -> None:
+    done = looplab("check", "json-echo", ECHO / "solution", "--task", "9")
+    assert done.returncode == 2
+    assert "json-echo has no task 9. It has 1, 2, 3." in done.stderr
 
 
 def test_the_same_seed_sends_the_same_requests(tmp_path: Path) -> None:

@@ -17,16 +17,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grader.errors import SubmissionRejected
-from grader.submission import (
+from grader.submission import Submission, read_submission
+from grader.submission.rules import (
     ARCHIVE_BYTES_MAX,
     DEPTH_MAX,
     ENTRIES_MAX,
     FILE_BYTES_MAX,
     FILES_MAX,
     NAME_BYTES_MAX,
-    TOTAL_BYTES_MAX,
-    Submission,
-    read_submission,
+    NOTEBOOK_BYTES_MAX,
 )
 
 ENTRIES = ("server.mjs", "server.js")
@@ -458,7 +457,7 @@ def test_too_many_files_are_refused(tmp_path: Path, make: Maker) -> None:
 
 @pytest.mark.parametrize("make", [folder_of, *ARCHIVES])
 def test_too_many_entries_are_refused_even_where_they_are_passed_over(tmp_path: Path, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("grader.submission.ENTRIES_MAX", 100)
+    monkeypatch.setattr("grader.submission.rules.ENTRIES_MAX", 100)
     path = make(tmp_path, {"server.mjs": SERVER, **{f".{n}": b"" for n in range(100)}})
 
     assert "more than 100 entries" in refusal(path)
@@ -628,9 +627,33 @@ def test_a_notebook_of_too_many_cells_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_notebook_with_a_huge_output_is_refused(tmp_path: Path) -> None:
-    path = notebook_of(tmp_path, "%%file server.mjs\nx", metadata={"output": "x" * TOTAL_BYTES_MAX})
+    path = notebook_of(tmp_path, "%%file server.mjs\nx", metadata={"output": "x" * NOTEBOOK_BYTES_MAX})
 
-    assert '"s.ipynb" is larger than 4 MiB' in refusal(path)
+    assert '"s.ipynb" is larger than 16 MiB' in refusal(path)
+    assert "Clear Outputs of All Cells" in refusal(path)
+
+
+def test_of_a_lesson_only_the_exercises_own_files_are_taken(tmp_path: Path) -> None:
+    cells = ["%%file demo.mjs\nd", "%%file json-echo/server.mjs\nold", "%%file json-echo/lib/a.mjs\na", "%%file other/server.mjs\no"]
+    path = notebook_of(tmp_path, *cells, "%%file ./json-echo/server.mjs\nnew", "%%file /tmp/scratch.mjs\ns")
+
+    submission = read_submission(path, ENTRIES, "json-echo")
+
+    assert submission.files == {"server.mjs": b"new", "lib/a.mjs": b"a"}
+
+
+def test_a_notebook_without_a_folder_for_the_exercise_is_taken_whole(tmp_path: Path) -> None:
+    path = notebook_of(tmp_path, "%%file server.mjs\nx", "%%file json-echo\ny", "%%file json-echos/a.mjs\nz")
+
+    submission = read_submission(path, ENTRIES, "json-echo")
+
+    assert submission.files == {"server.mjs": b"x", "json-echo": b"y", "json-echos/a.mjs": b"z"}
+
+
+@pytest.mark.parametrize("name", ["json-echo/../server.mjs", "json-echo/../../server.mjs", "json-echo/a\\b.mjs"])
+def test_a_name_below_the_exercise_may_not_lead_out_of_it(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SubmissionRejected, match="leads out of the submission"):
+        read_submission(notebook_of(tmp_path, f"%%file {name}\nx"), ENTRIES, "json-echo")
 
 
 def test_half_a_surrogate_pair_in_a_cell_is_not_utf8(tmp_path: Path) -> None:

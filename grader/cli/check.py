@@ -3,12 +3,16 @@
 import importlib
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from grader.errors import SettingsError
 from grader.settings import read_settings
 from grader.warm import Started
+
+if TYPE_CHECKING:
+    from grader.exercise import Exercise
 
 ELSEWHERE_SECONDS = 2.0
 
@@ -20,7 +24,8 @@ ELSEWHERE_SECONDS = 2.0
 @click.option("--seed", type=int, help="Send the same requests as an earlier run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON and nothing else.")
 @click.option("--hints", is_flag=True, help="Show the hint of every failed check.")
-def check(exercise: str, path: Path | None, watch: bool, seed: int | None, as_json: bool, hints: bool) -> int:
+@click.option("--task", type=int, help="Run only the checks of this task.")
+def check(exercise: str, path: Path | None, watch: bool, seed: int | None, as_json: bool, hints: bool, task: int | None) -> int:
     """Checks your server for EXERCISE in the folder or file PATH (default: ./EXERCISE if it exists, else here).
 
     The program runs on this machine as you: check only code that you trust. Exit code 0: every check passed; 1: not yet.
@@ -36,6 +41,8 @@ def check(exercise: str, path: Path | None, watch: bool, seed: int | None, as_js
 
         settings = read_settings()
         loaded = load_exercise(settings.exercises, exercise)
+        if task is not None:
+            loaded = _only_task(loaded, task)
         place = path or (Path(exercise) if Path(exercise).is_dir() else Path())
         if not place.exists():
             raise SettingsError(f"There is nothing at {place}. Name the folder or the file of your server.")
@@ -68,3 +75,13 @@ def check(exercise: str, path: Path | None, watch: bool, seed: int | None, as_js
                     click.clear()
                     code = once()
             return code
+
+
+def _only_task(exercise: "Exercise", task: int) -> "Exercise":
+    """The exercise with the checks of one task. Their points stay what they are: they depend on the task alone."""
+    import msgspec
+
+    tasks = [t.number for t in exercise.manifest.tasks]
+    if task not in tasks:
+        raise SettingsError(f"{exercise.slug} has no task {task}. It has {', '.join(map(str, tasks))}.")
+    return msgspec.structs.replace(exercise, checks=tuple(check for check in exercise.checks if check.task == task))

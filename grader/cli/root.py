@@ -6,10 +6,12 @@ import sys
 
 import click
 
-from grader.errors import ExerciseError, SandboxFault, SettingsError
+from grader.errors import ExerciseError, LessonError, SandboxFault, SettingsError
 from grader.warm import Started
 
 COMMANDS = {
+    "init": ("grader.cli.workspace", "Make your workspace: lessons, starters, contracts, visible checks."),
+    "lab": ("grader.cli.workspace", "Open JupyterLab in your workspace."),
     "check": ("grader.cli.check", "Check your own server: visible checks, in a second."),
     "grade": ("grader.cli.grade", "Grade one submission, or a whole class, in containers."),
     "verify": ("grader.cli.verify", "Prove that a suite accepts what is right and rejects what is wrong."),
@@ -17,7 +19,9 @@ COMMANDS = {
     "report": ("grader.cli.report", "Show a stored report, or the table of a class."),
     "doctor": ("grader.cli.doctor", "Say what works on this machine and what to do about what does not."),
     "setup": ("grader.cli.doctor", "Prepare this machine: packages, container engine, runtime image."),
+    "nbgrader": ("grader.cli.nbgrader", "Make an nbgrader course, and grade what learners hand in there in containers."),
     "demo": ("grader.cli.demo", "Grade a bundled class of strange and honest learners."),
+    "lessons": ("grader.cli.lessons", "Build and run the notebooks of the course."),
     "bench": ("grader.cli.bench", "Measure the grader beside its baselines."),
 }
 
@@ -58,7 +62,7 @@ def run(started: Started | None) -> int:
     except click.ClickException as error:
         error.show()
         return 2
-    except (SettingsError, ExerciseError) as error:
+    except (SettingsError, ExerciseError, LessonError) as error:
         print(f"looplab: {error}", file=sys.stderr)
         return 2
     except SandboxFault as error:

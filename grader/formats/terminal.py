@@ -95,19 +95,20 @@ def _exchange(exchange: Exchange) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=True)
     table.add_column("your server was sent", ratio=1, overflow="fold")
     table.add_column(f"and answered, in {exchange.seconds * 1000:.0f} ms", ratio=1, overflow="fold")
-    table.add_row(_excerpt(exchange.request), _excerpt(exchange.response))
+    table.add_row(Text(excerpt(exchange.request)), Text(excerpt(exchange.response)))
     return table
 
 
-def _excerpt(text: str, lines: int = 14, width: int = 160) -> Text:
+def excerpt(text: str, lines: int = 14, width: int = 160) -> str:
     """The first lines of one side, without the headers that every request has."""
     dull = ("accept: */*", "user-agent: mozilla/5.0", "host: 127.0.0.1", "keep-alive: timeout", "connection: keep-alive", "date:")
     kept = [line[:width] + ("…" if len(line) > width else "") for line in safe(text).split("\n") if not line.lower().startswith(dull)]
-    return Text("\n".join(kept[:lines] + (["…"] if len(kept) > lines else [])))
+    return "\n".join(kept[:lines] + (["…"] if len(kept) > lines else []))
 
 
 def _footer(report: Report, hints: bool, command: str) -> str:
-    facts = [f"seed {report.seed}", report.facts.sandbox, f"{report.timings.total:.2f} s"]
+    facts = [f"seed {report.seed}"] if report.checks else []
+    facts += [report.facts.sandbox, f"{report.timings.total:.2f} s"]
     if report.facts.peak_memory_bytes:
         facts.append(f"{report.facts.peak_memory_bytes / 1024 / 1024:.0f} MB, {report.facts.cpu_seconds:.2f} CPU-s")
     if command and not hints and any(c.hint for c in report.checks):
