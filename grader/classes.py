@@ -54,7 +54,8 @@ def find_submissions(folder: Path, exercises: list[Exercise]) -> tuple[list[Hand
             slugs = ["" if path.is_symlink() else _slug(path) for path in paths]
             for path, slug in zip(paths, slugs, strict=True):
                 if slug in by_slug and slugs.count(slug) > 1:  # which of them counts is not ours to guess
-                    remarks.append(f"{learner.name}/{printable(path.name)}: is one of several submissions for {slug}; keep one. Passed over.")
+                    name = f"{learner.name}/{printable(path.name)}"
+                    remarks.append(f"{name}: is one of several submissions for {slug}; keep one. Passed over.")
                 elif slug in by_slug:
                     found.append(Handed(learner.name, by_slug[slug], path))
                 elif not path.name.startswith("."):

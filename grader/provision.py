@@ -22,7 +22,8 @@ def install_packages(settings: Settings, say: Say) -> bool:
     False when they were there.
     """
     wanted = {settings.packages.parent: "the exercises' packages", settings.home / "course" / "kernel": "the kernel's package"}
-    return any([_install(settings, folder, what, say) for folder, what in wanted.items()])
+    done = [_install(settings, folder, what, say) for folder, what in wanted.items()]
+    return any(done)
 
 
 def _install(settings: Settings, folder: Path, what: str, say: Say) -> bool:

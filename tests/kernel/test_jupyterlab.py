@@ -14,7 +14,6 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -38,9 +37,13 @@ CELLS = [
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A JupyterLab with one notebook."""
     folder = tmp_path_factory.mktemp("lab")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
-    notebook.metadata["kernelspec"] = {"name": "looplab-node", "display_name": "JavaScript (Node.js)", "language": "javascript"}
-    nbformat.write(notebook, folder / "lesson.ipynb")
+    spec = {"name": "looplab-node", "display_name": "JavaScript (Node.js)", "language": "javascript"}
+    cells: list[dict[str, object]] = [
+        {"id": f"c{number}", "cell_type": "code", "source": source, "metadata": {}, "outputs": [], "execution_count": None}
+        for number, source in enumerate(CELLS)
+    ]
+    notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": spec}, "cells": cells}
+    (folder / "lesson.ipynb").write_text(json.dumps(notebook))
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0", f"--IdentityProvider.token={TOKEN}"]
     environ = {**os.environ, "JUPYTER_RUNTIME_DIR": str(folder / ".runtime"), "JUPYTER_CONFIG_DIR": str(folder / ".config")}
     with (folder / "log").open("wb") as log:

@@ -13,6 +13,7 @@ import pytest
 
 from course.kernel.magics.wire import Answer, NotHttp, Wire, read_answer
 from tests.kernel.magics.cells import PlainCell, fails, run, run_with
+from tests.kernel.magics.test_servers import until_ended
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -344,9 +345,7 @@ def test_a_server_that_has_crashed_is_named_with_its_last_words(cell: PlainCell)
     run(cell, "%serve x.mjs")
 
     first = fails(cell, "%%http\nGET /")
-    deadline = time.monotonic() + 10
-    while cell.session.servers["server"].ending is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until_ended(cell, "server")
     second = fails(cell, "%%http\nGET /")
 
     assert first.value == "Your server closed the connection without an answer."

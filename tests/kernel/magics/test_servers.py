@@ -39,6 +39,13 @@ def until_logged(cell: PlainCell, text: str, name: str = "server") -> None:
         time.sleep(0.01)
 
 
+def until_ended(cell: PlainCell, name: str) -> None:
+    deadline = time.monotonic() + 10
+    while cell.session.servers[name].ending is None:
+        assert time.monotonic() < deadline, f"{name} still runs"
+        time.sleep(0.01)
+
+
 # ---- a life
 
 
@@ -114,7 +121,7 @@ def test_the_list_tells_what_runs_and_what_has_ended(cell: PlainCell) -> None:
     run(cell, HELLO, "%serve hello.mjs --as one")
     (cell.cwd / "brief.mjs").write_text((cell.cwd / "hello.mjs").read_text() + "setTimeout(() => { throw new RangeError('enough') }, 400);")
     run(cell, "%serve brief.mjs --as two")
-    assert soon_gone(cell.variables["two"]["pid"])
+    until_ended(cell, "two")
     until_logged(cell, "RangeError", "two")
     cell.forget()
 
@@ -159,6 +166,7 @@ def test_a_server_that_closes_on_the_polite_sign_is_told_so(cell: PlainCell) -> 
         ("import 'express-that-is-not-here';", "x.mjs exited with code 1 before it listened: Error [ERR_MODULE_NOT_FOUND]"),
         ("console.log('done');", "x.mjs ended by itself, without an error, before it listened. Does it call listen()?"),
         ("process.kill(process.pid, 'SIGKILL'); setInterval(() => {}, 9);", "x.mjs was ended by SIGKILL before it listened."),
+        ("require = 0", "x.mjs exited with code 1 before it listened: ReferenceError: require is not defined"),
         ("process.exit(4);", "x.mjs exited with code 4 before it listened."),
     ],
 )
@@ -184,6 +192,12 @@ def test_a_server_that_listens_elsewhere_is_told_where_and_ended(cell: PlainCell
     words = next(line for line in error.lines if line.startswith("on ")).split()
     assert f"It listens on {words[1]}:" in error.value
     assert soon_gone(int(words[2]))
+
+
+def test_running_out_of_memory_is_told_in_words(cell: PlainCell) -> None:
+    (cell.cwd / "x.mjs").write_text("const all = []; for (;;) all.push(new Array(1000).fill(1.5));")
+
+    assert fails(cell, "%serve x.mjs -- --max-old-space-size=30").value == "x.mjs ran out of memory and was ended by V8 before it listened."
 
 
 def test_its_last_words_are_shown(cell: PlainCell) -> None:
