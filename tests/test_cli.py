@@ -32,10 +32,15 @@ def looplab(*words: str | Path, cwd: Path | None = None, **environ: str) -> subp
 
 def test_help_names_every_command() -> None:
     text = looplab("--help").stdout
-    assert all(name in text for name in ("init", "lab", "check", "grade", "verify", "list", "report", "doctor", "setup", "demo", "lessons", "bench"))
+    assert all(
+        name in text
+        for name in ("init", "lab", "check", "grade", "verify", "list", "report", "doctor", "setup", "demo", "lessons", "bench")
+    )
 
 
-@pytest.mark.parametrize("command", ["init", "lab", "check", "grade", "verify", "list", "report", "doctor", "setup", "demo", "lessons", "bench"])
+@pytest.mark.parametrize(
+    "command", ["init", "lab", "check", "grade", "verify", "list", "report", "doctor", "setup", "demo", "lessons", "bench"]
+)
 def test_every_command_explains_itself(command: str) -> None:
     done = looplab(command, "--help")
     assert done.returncode == 0

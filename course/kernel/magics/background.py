@@ -101,8 +101,9 @@ class RunningServer:
         ending = self.ending
         if ending is None:
             return "still runs"
-        telling = error_line("\n".join(self.log.tail(60)))
-        return f"{ending.words}, saying: {telling}" if telling else ending.words
+        output = "\n".join(self.log.tail(60))
+        telling = error_line(output)
+        return ending.words(output) + (f", saying: {telling}" if telling else "")
 
 
 def error_line(output: str) -> str:
@@ -161,11 +162,11 @@ async def _until_ready(cell: Cell, server: RunningServer) -> str:
 
 
 def _why_it_ended(server: RunningServer, ending: Ending) -> str:
-    if telling := error_line("\n".join(server.log.tail(60))):
-        return f"{server.file} {ending.words} before it listened: {telling}"
+    output = "\n".join(server.log.tail(60))
     if ending.code == 0:
         return f"{server.file} ended by itself, without an error, before it listened. Does it call listen()?"
-    return f"{server.file} {ending.words} before it listened."
+    telling = error_line(output)
+    return f"{server.file} {ending.words(output)} before it listened" + (f": {telling}" if telling else ".")
 
 
 def _did_not_start(server: RunningServer, text: str) -> CellError:

@@ -84,7 +84,7 @@ async def _checked(cell: Cell, arguments: list[str]) -> Report:
     try:
         report = from_json("".join(out)[:OUTPUT_CHARACTERS_MAX].encode("utf-8", "surrogatepass"))
     except msgspec.DecodeError:
-        raise CellError("CheckError", _sentence(said) or f"The checks could not be run: looplab check {ending.words}.") from None
+        raise CellError("CheckError", _sentence(said) or f"The checks could not be run: looplab check {ending.words()}.") from None
     if said:  # a defect of the suite is no fault of the learner
         cell.write(dim(f"{said[:2000]}\n"))
     return report

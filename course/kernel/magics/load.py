@@ -79,7 +79,7 @@ async def _run(cell: Cell, plan: dict[str, Any]) -> dict[str, Any]:
     try:
         told: dict[str, Any] = json.loads("".join(out)[:OUTPUT_CHARACTERS_MAX])
     except ValueError:
-        words = "did not end" if overtime else ending.words
+        words = "did not end" if overtime else ending.words()
         trouble = re.search(r"^\w*(?:Error|TypeError)\b.*$", "".join(err), re.MULTILINE)
         raise CellError("LoadError", f"The load {words}{f': {trouble[0]}' if trouble else '.'}") from None
     return told

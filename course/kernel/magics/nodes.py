@@ -74,9 +74,8 @@ def _trouble(ending: Ending, overtime: bool, seconds: float, stderr: str) -> Cel
         return CellError("TimeLimit", f"The program still ran after {seconds:g} s and was ended. {advice}")
     if ending.code == 0:
         return None
-    if "heap out of memory" in stderr:
-        return CellError("OutOfMemory", "The program ran out of memory and was ended by V8.")
-    return CellError("ProgramError", f"The program {ending.words}.")
+    words = ending.words(stderr)
+    return CellError("OutOfMemory" if "out of memory" in words else "ProgramError", f"The program {words}.")
 
 
 def _temporary(folder: Path, suffix: str) -> Path:

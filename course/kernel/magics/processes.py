@@ -31,8 +31,10 @@ class Ending:
     max_rss_mb: float
     """Peak resident memory of the program itself, in MB (1024 * 1024 bytes)."""
 
-    @property
-    def words(self) -> str:
+    def words(self, output: str = "") -> str:
+        """How it ended, for a sentence; `output` is where V8 says that it had to give up."""
+        if self.code != 0 and "heap out of memory" in output:
+            return "ran out of memory and was ended by V8"
         return f"was ended by {self.signal}" if self.signal else f"exited with code {self.code}"
 
 
