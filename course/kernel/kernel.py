@@ -5,24 +5,23 @@ import contextlib
 import re
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import zmq
 from ipykernel.kernelbase import Kernel
 from jupyter_client.session import Session as Wire
 
 from course.kernel import magics
-from course.kernel.errors import CellError
+from course.kernel.cell import Message, RunningCell
+from course.kernel.errors import CellError, code_frame, red_first
 from course.kernel.node import Frame, NodeProcess, first_of
-from course.kernel.plot import chart
-from course.kernel.text import Allowance, clean, clean_json, truncation
+from course.kernel.text import clean, clean_json, truncation
 from grader.errors import SettingsError
-from grader.settings import Settings, read_settings
+from grader.settings import read_settings
 
 REMEMBERED = 200
 """Cells whose late output still finds its place, and whose source an error can still show."""
 FRESH = "Its variables are lost; the next cell gets a fresh process."
-Message = dict[str, Any]
 
 
 class NodeKernel(Kernel):
@@ -118,7 +117,7 @@ class NodeKernel(Kernel):
         node.drain()
         reply = running.result()
         if problem := reply.get("problem"):
-            raise CellError(problem["name"], problem["message"], [*self._code_frame(problem["at"]), *_coloured(problem["lines"])])
+            raise CellError(problem["name"], problem["message"], self._lines(problem))
         data: Message | None = reply["data"]
         return data
 
@@ -144,24 +143,10 @@ class NodeKernel(Kernel):
             self._node.kill()
             self._node = None
 
-    def _code_frame(self, at: Message | None) -> list[str]:
-        """The line that threw, with its neighbours."""
-        if not at:
-            return []
-        cell = next((one for one in self._cells.values() if one.url == at["file"]), None)
-        source = cell.code if cell else _source(at["file"])
-        lines = source.split("\n")
-        line, column = at["line"], at["column"]
-        if not 0 < line <= len(lines):
-            return []
-        name = f"{at['file'].removesuffix('.js').replace('-', ' ')}" if cell else at["file"]
-        frame = [f"\x1b[90m{name}, line {line}\x1b[0m"]
-        for number in range(max(1, line - 2), min(len(lines), line + 1) + 1):
-            shown = lines[number - 1][:300]
-            frame.append(f"{'▶' if number == line else ' '} \x1b[90m{number:>3} │\x1b[0m {shown}")
-            if number == line and 0 < column <= len(shown) + 1:
-                frame.append(f"      \x1b[90m│\x1b[0m {' ' * (column - 1)}\x1b[31m^\x1b[0m")
-        return [*frame, ""]
+    def _lines(self, problem: Message) -> list[str]:
+        at = problem["at"]
+        cell = next((one for one in self._cells.values() if at and one.url == at["file"]), None)
+        return [*code_frame(at, cell.code if cell else None), *red_first(problem["lines"])] if at else red_first(problem["lines"])
 
     # ---- what the process says
 
@@ -311,90 +296,13 @@ class NodeKernel(Kernel):
         return {"status": "ok", "history": [(s, line, (text, None)) for s, line, text in found] if output else found}
 
 
-class RunningCell:
-    """One run of one cell; implements magics.Cell."""
-
-    def __init__(self, kernel: NodeKernel, code: str, parent: Message, silent: bool, allow_stdin: bool) -> None:
-        self._kernel = kernel
-        self.code = code
-        self.parent = parent
-        self.silent = silent
-        self.allow_stdin = allow_stdin
-        self.number = 0
-        self.url = f"cell-{kernel.execution_count}.js"
-        self.cwd = Path.cwd()
-        self.settled = False
-        self.tasks: set[asyncio.Task[None]] = set()
-        self._allowance = Allowance()
-
-    @property
-    def settings(self) -> Settings:
-        return read_settings()
-
-    @property
-    def session(self) -> magics.Session:
-        return self._kernel._magics
-
-    @property
-    def interrupted(self) -> asyncio.Event:
-        return self._kernel.interrupted
-
-    def stream(self, name: str, text: str) -> None:
-        """Already cut and clean."""
-        if text and not self.silent:
-            self._kernel.publish(self, "stream", {"name": name, "text": text})
-
-    def write(self, text: str, stream: Literal["stdout", "stderr"] = "stdout") -> None:
-        """Cut at the limits of a cell."""
-        self.stream(stream, self._allowance.take(clean(text)))
-
-    def settle(self) -> None:
-        """The cell has ended: says how much of its output was left out."""
-        self.settled = True
-        if self._allowance.lost_characters:
-            self.stream("stdout", truncation(self._allowance.lost_lines, self._allowance.lost_characters))
-            self._allowance = Allowance(0, 0)
-
-    def display(self, data: Message, metadata: Message | None = None) -> None:
-        if not self.silent:
-            self._kernel.publish(self, "display_data", {"data": clean_json(data), "metadata": metadata or {}, "transient": {}})
-
-    def plot(self, spec: Message) -> None:
-        self.display(chart(clean_json(spec)))
-
-    async def set(self, name: str, value: Any) -> None:
-        node = await self._kernel.node()
-        await node.ask("set", name=name, value=value)
-
-    async def get(self, expression: str) -> Any:
-        node = await self._kernel.node()
-        reply = await node.ask("get", expression=expression)
-        return reply.get("value") if reply else None
-
-    def reset(self) -> None:
-        self._kernel.reset()
-
-
 def _units(text: str) -> int:
     """JavaScript counts in UTF-16 units, Jupyter in code points."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _coloured(lines: list[str]) -> list[str]:
-    return [f"\x1b[31m{lines[0]}\x1b[0m", *lines[1:]] if lines else []
-
-
 def _both(markdown: str) -> Message:
     return {"text/plain": markdown, "text/markdown": markdown}
-
-
-def _source(file: str) -> str:
-    """A local file that threw, or nothing: the frame is a help, not a promise."""
-    path = Path(file.removeprefix("file://"))
-    try:
-        return path.read_text("utf-8") if path.is_file() and path.stat().st_size < 1 << 20 else ""
-    except (OSError, UnicodeDecodeError):
-        return ""
 
 
 def _os_sentence(error: OSError) -> str:
