@@ -46,9 +46,9 @@ def whole_command(settings: Settings, image: str, rounds: int) -> Iterator[Figur
     solution = str(settings.exercises / "json-echo" / "solution")
     grade = [*looplab, "grade", solution, "-e", "json-echo", "--no-store", "--json"]
     check = [*looplab, "check", "json-echo", solution]
-    plain = _alternating(rounds, lambda: _run(grade), lambda: _plain_docker(settings, image))
+    plain = alternating(rounds, lambda: _run(grade), lambda: _plain_docker(settings, image))
     yield Figure("grade, whole command", plain[0], plain[1], "docker run, fresh pytest, docker rm", "s", "ratio at most 0.7")
-    local = _alternating(rounds, lambda: _run(check), lambda: _plain_local(settings))
+    local = alternating(rounds, lambda: _run(check), lambda: _plain_local(settings))
     yield Figure("check, whole command", local[0], local[1], "node and a fresh pytest", "s", "at most 0.6 s")
 
 
@@ -92,7 +92,7 @@ def verdicts(reports: list[Report]) -> list[tuple[str | None, str, tuple[str, ..
     return sorted((r.learner, r.verdict, tuple(f"{c.id} {c.outcome}" for c in r.checks)) for r in reports)
 
 
-def _alternating(rounds: int, ours: Callable[[], None], plain: Callable[[], None]) -> tuple[float, float]:
+def alternating(rounds: int, ours: Callable[[], None], plain: Callable[[], None]) -> tuple[float, float]:
     """Medians in seconds; taking turns, so that a slow moment of the machine hits both."""
     times: tuple[list[float], list[float]] = ([], [])
     for run in (ours, plain):

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from grader.bench import Figure, as_json, class_throughput, verdicts, whole_command
+from grader.bench_kernel import kernel_flood
 from grader.settings import read_settings
 
 
@@ -33,6 +34,8 @@ def bench(rounds: int, count: int, json_file: Path | None) -> int:
             figures.append(figure)
             if reports:
                 runs.append(verdicts(reports))
+    with console.status("flooding a notebook"):
+        figures += kernel_flood(settings, rounds)
     Console(highlight=False).print(_table(figures))
     same = all(run == runs[0] for run in runs)
     click.echo(
