@@ -146,7 +146,7 @@ def test_a_server_that_ignores_the_polite_sign_is_killed(cell: PlainCell) -> Non
 
 def test_a_server_that_closes_on_the_polite_sign_is_told_so(cell: PlainCell) -> None:
     (cell.cwd / "polite.mjs").write_text(
-        "import http from 'node:http'; const s = http.createServer().listen(process.env.PORT); process.on('SIGTERM', () => { console.log('bye'); s.close() });"
+        "import http from 'node:http'; const s = http.createServer(); process.on('SIGTERM', () => { console.log('bye'); s.close() }); s.listen(process.env.PORT);"
     )
 
     run(cell, "%serve polite.mjs", "%stop", "%log")
