@@ -1,6 +1,7 @@
 """looplab nbgrader: a course for nbgrader, and its submissions graded in containers."""
 
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -88,6 +89,9 @@ def autograde(assignment: str, learners: tuple[str, ...], parallel: int | None, 
 
     Exit code 0: full points for all; 1: less, or a notebook was passed over; 2: wrong command; 3: our machine failed.
     """
+    # jsonschema does without this grammar for IRIs when it is not there. Building it takes more than a second, and nothing here uses it.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None means: not there
+
     from rich.console import Console
 
     from grader.classes import Stopped, default_parallel

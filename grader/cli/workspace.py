@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+import grader.notebooks
 from grader.settings import Settings, read_settings
 
 
@@ -79,5 +80,8 @@ def lab(folder: Path) -> None:
     ]
     click.echo(f"JupyterLab is starting in {folder}. Its address follows. Ctrl-C ends it.")
     sys.stdout.flush()
+    # Switches off in the page: news of the Jupyter project, and nbgrader's tools for instructors.
+    config = [str(Path(grader.notebooks.__file__).parent / "lab"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, config))
     os.chdir(folder)
     os.execv(sys.executable, words)  # signals reach it directly, and it ends its kernels itself

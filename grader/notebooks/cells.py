@@ -7,7 +7,16 @@ from typing import Any, Literal
 import msgspec
 
 KERNELSPEC = {"display_name": "JavaScript (Node.js)", "language": "javascript", "name": "looplab-node"}
-LANGUAGE = {"file_extension": ".js", "mimetype": "text/javascript", "name": "javascript"}
+LANGUAGE = {
+    "codemirror_mode": "javascript",
+    "file_extension": ".js",
+    "mimetype": "text/javascript",
+    "name": "javascript",
+    "nbconvert_exporter": "script",
+    "pygments_lexer": "javascript",
+    "version": "24",
+}
+"""What the kernel says of itself. JupyterLab writes it into each notebook that is opened, which must not count as a change."""
 
 
 class Cell(msgspec.Struct, frozen=True):

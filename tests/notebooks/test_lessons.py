@@ -2,12 +2,14 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
+from course.kernel.kernel import NodeKernel
 from grader.cli.root import root as command
 from grader.errors import LessonError
 from grader.exercise import load_exercise
@@ -153,6 +155,14 @@ def test_the_notebook_is_valid_and_written_as_jupyter_writes_it(tmp_path: Path) 
     assert nbformat.writes(read) + "\n" == lesson.notebook.decode()  # type: ignore[no-untyped-call]
     assert read.metadata.kernelspec.name == "looplab-node"
     assert read.metadata.looplab.lesson == SLUG
+
+
+def test_to_open_a_notebook_in_jupyterlab_changes_nothing_in_it(tmp_path: Path) -> None:
+    metadata = notebook(tmp_path, LONG)["metadata"]
+    spec = json.loads((Path(sys.prefix) / "share" / "jupyter" / "kernels" / "looplab-node" / "kernel.json").read_bytes())
+
+    assert metadata["language_info"] == NodeKernel.language_info
+    assert metadata["kernelspec"] == {"name": "looplab-node", "display_name": spec["display_name"], "language": spec["language"]}
 
 
 def test_an_edit_of_one_cell_changes_no_other_id(tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ from tests.notebooks.home import SETTINGS
 EXERCISES = load_exercises(SETTINGS.exercises)
 SIGNIFICANT = 15
 EVERYDAY = {
+    "const app = express();",
+    "const app = fastify();",
+    "app.use((err, req, res, next) => {",
+    "app.use((error, req, res, next) => {",
+    "constructor(message) {",
     "return new Promise((resolve) => {",
     "return new Promise((resolve, reject) => {",
     "return new Transform({",

@@ -374,6 +374,7 @@ def test_lab_says_its_address_and_ends_with_its_kernels(tmp_path: Path, course: 
             address = next(found for line in lab.stdout if (found := re.search(r"(http://127\S+?)/lab\?token=(\w+)", line)))
 
             def ask(method: str, path: str, body: object = None) -> Any:
+                """The answer as JSON, or as text where it is none."""
                 request = urllib.request.Request(
                     address[1] + path,
                     method=method,
@@ -384,7 +385,8 @@ def test_lab_says_its_address_and_ends_with_its_kernels(tmp_path: Path, course: 
                 while True:
                     try:
                         with urllib.request.urlopen(request, timeout=30) as answer:
-                            return json.load(answer)
+                            text = answer.read().decode()
+                            return json.loads(text) if answer.headers.get_content_subtype() == "json" else text
                     except urllib.error.URLError as error:  # it says its address a moment before it listens
                         if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > deadline:
                             raise
@@ -392,6 +394,7 @@ def test_lab_says_its_address_and_ends_with_its_kernels(tmp_path: Path, course: 
 
             names = {item["name"] for item in ask("GET", "/api/contents")["content"]}
             assert {"README.md", f"{SLUG}.ipynb", "json-echo"} <= names
+            assert "apputils-extension:announcements" in ask("GET", "/lab")  # among what is switched off: it asks nothing
             assert ask("GET", "/api/kernelspecs")["default"] == "looplab-node"
             kernel = ask("POST", "/api/kernels", {"name": "looplab-node"})["id"]
             assert processes_with(kernel)
