@@ -138,3 +138,10 @@ def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
     opened = Notebook(tmp_path_factory.mktemp("notebook"))
     yield opened
     opened.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Kernels take their time: they belong to `make test`, not to the fast gate."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.notebook)

@@ -17,8 +17,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-pytestmark = pytest.mark.notebook
-
 CHROMIUM = shutil.which("chromium")
 PATIENCE = 90_000
 """Milliseconds; a deadline on a busy machine, never a measurement."""

@@ -1,7 +1,5 @@
 """jupyter_kernel_test: the checks that Jupyter's makers have for any kernel. And displays, which are ours."""
 
-import unittest
-
 import jupyter_kernel_test as jkt
 
 from tests.kernel.conftest import Notebook
@@ -14,7 +12,6 @@ class NodeKernelTests(jkt.KernelTests):  # type: ignore[misc]
     code_hello_world = "console.log('hello, world')"
     code_stderr = "console.error('oops')"
     code_generate_error = "throw new Error('bad')"
-    code_page_something = ""
     code_execute_result = ({"code": "6 * 7", "result": "42"},)
     code_display_data = (
         {"code": "display.html('<b>x</b>')", "mime": "text/html"},
@@ -30,14 +27,8 @@ class NodeKernelTests(jkt.KernelTests):  # type: ignore[misc]
     code_inspect_sample = "parseInt"
     code_history_pattern = "6*7"
     supported_history_operations = ("tail", "range", "search")
-    code_clear_output = ""
-
-
-def test_the_whole_of_jupyter_kernel_test_passes() -> None:
-    result = unittest.TextTestRunner(verbosity=0).run(unittest.defaultTestLoader.loadTestsFromTestCase(NodeKernelTests))
-
-    assert result.testsRun > 10
-    assert [(str(test), text[-800:]) for test, text in [*result.failures, *result.errors]] == []
+    test_pager = None  # neither a pager nor clearing an output belongs to this kernel
+    test_clear_output = None
 
 
 def test_a_table_shows_chosen_columns_and_aligns_numbers(notebook: Notebook) -> None:
