@@ -80,7 +80,7 @@ def grade(
     for attempt in range(SUITE_FAULT_RETRIES + 1):
         progress = _Progress()
         try:
-            return _grade_once(grader, exercise, submission, learner, seed, progress)
+            return _grade_once(grader, exercise, submission, learner, seed, progress, again=attempt < SUITE_FAULT_RETRIES)
         except EngineGone:
             raise
         except SandboxFault as fault:
@@ -90,7 +90,7 @@ def grade(
 
 
 def _grade_once(
-    grader: Grader, exercise: Exercise, submission: Submission, learner: str | None, seed: int, progress: _Progress
+    grader: Grader, exercise: Exercise, submission: Submission, learner: str | None, seed: int, progress: _Progress, *, again: bool
 ) -> tuple[Report, list[str]]:
     quiet = Quiet(grader.run_dir)
     limits = exercise.manifest.limits
@@ -113,7 +113,8 @@ def _grade_once(
             progress.mark("checks")
             progress.status, progress.stats = box.link.stop()
         except SandboxFault as fault:
-            if not grader.sandbox.ran_out_of_memory(box):
+            # The kernel ends the learner's process and, when that is slow to die, sometimes PID 1 as well: with luck not the next time.
+            if again or not grader.sandbox.ran_out_of_memory(box):
                 raise
             why = f"Your server took more than the {limits.memory_mb} MB of memory that it may use, and was ended."
             progress.status = msgspec.structs.replace(progress.status, out_of_memory=True)

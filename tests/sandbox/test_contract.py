@@ -318,12 +318,16 @@ def container() -> Iterator[DockerSandbox]:
 
 
 @pytest.mark.docker
-def test_memory_ends_a_hog_and_the_supervisor_says_so(container: DockerSandbox) -> None:
+def test_memory_ends_a_hog_and_either_the_supervisor_or_the_engine_says_so(container: DockerSandbox) -> None:
     with opened(container, "const k = []; for (;;) k.push(Buffer.alloc(1 << 24, 1));", Limits(memory_mb=128)) as (box, port):
         box.link.start(port, "server.mjs", {})
-        status = box.link.ready(20, 20)
-        assert status.out_of_memory
-        assert status.signal == "SIGKILL"
+        try:
+            status = box.link.ready(20, 20)
+        except SandboxFault:  # the hog was slow to die, and the kernel took PID 1, too
+            assert container.ran_out_of_memory(box)
+        else:
+            assert (status.out_of_memory, status.signal) == (True, "SIGKILL")
+            assert not container.ran_out_of_memory(box)
 
 
 @pytest.mark.docker
