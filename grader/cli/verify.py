@@ -56,4 +56,8 @@ def _with_progress(console: Console, grader: Grader, exercise: Exercise, repeat:
         for seen in run(grader, exercise, repeat=repeat, parallel=parallel, load=load):
             everything.append(seen)
             progress.update(bar, advance=1, last=seen.specimen.label)
+            if not progress.console.is_terminal:  # a log shows how far it is, too
+                progress.console.print(
+                    f"{exercise.slug}: {seen.specimen.label}, {len(seen.reports)} gradings", markup=False, highlight=False
+                )
     return everything

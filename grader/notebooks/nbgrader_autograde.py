@@ -80,6 +80,7 @@ class Found:
 def find_handed(course: NbgraderCourse, assignment: str, learners: tuple[str, ...], load: Callable[[str], Exercise]) -> Found:
     """Reads what was handed in. Raises SettingsError when there is nothing, or when the release cannot be graded."""
     releases, others = _releases(course, assignment, load)
+    siblings = (*(release.name for release, _ in releases), *(Path(name).stem for name in others))
     folders = course.learners(assignment)
     if not folders:
         raise SettingsError(f"Nobody has handed in {assignment}. Run: nbgrader collect {assignment}")
@@ -94,7 +95,7 @@ def find_handed(course: NbgraderCourse, assignment: str, learners: tuple[str, ..
             continue
         for release, exercise in releases:
             try:
-                item = _read(learner, folder, release, exercise)
+                item = _read(learner, folder, release, exercise, siblings)
             except NotebookRefused as refusal:
                 found.passed_over.append(f"{learner}/{assignment} is passed over: {refusal}")
                 continue
@@ -121,10 +122,10 @@ def _releases(
     return pairs, others
 
 
-def _read(learner: str, folder: Path, release: Released, exercise: Exercise) -> HandedNotebook:
+def _read(learner: str, folder: Path, release: Released, exercise: Exercise, siblings: tuple[str, ...]) -> HandedNotebook:
     if folder.is_symlink() or folder.parent.is_symlink() or not folder.is_dir():
         raise NotebookRefused("it is not a folder. Put the folder itself there.")
-    answers = read_answers(folder, release)
+    answers = read_answers(folder, release, siblings)
     files = {name: text for name in ("timestamp.txt", "submission_secret.txt") if (text := read_small(folder / name)) is not None}
     try:
         timestamp = parse_timestamp(files.get("timestamp.txt"))

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from nbgrader.api import Gradebook, MissingEntry, SubmittedNotebook
+from nbgrader.api import Comment, Grade, Gradebook, MissingEntry, SubmittedNotebook
 from nbgrader.apps.baseapp import NbGrader
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import AssignLatePenalties
@@ -138,11 +138,8 @@ def save(
         submission = gradebook.update_or_create_submission(assignment, learner)
     try:
         handed = gradebook.find_submission_notebook(notebook, assignment, learner)
-    except MissingEntry:
-        raise SettingsError(
-            f"{learner}'s row in the gradebook is older than the notebook {notebook} of {assignment}. "
-            "Remove it with nbgrader's API (Gradebook.remove_submission), then run the same command again."
-        ) from None
+    except MissingEntry:  # it came into the assignment after this learner was graded
+        handed = _add_notebook(gradebook, submission, gradebook.find_notebook(notebook, assignment))
     first = submission.timestamp != timestamp or all(grade.auto_score is None for grade in handed.grades if grade.name in scores)
     submission.timestamp = timestamp
     changed = [_set_grade(grade, scores.get(grade.name), answered.get(grade.name, True)) for grade in handed.grades]
@@ -154,6 +151,17 @@ def save(
     changed.append(_set_penalty(course, gradebook, submission, handed, anew=anew))
     gradebook.db.commit()
     return "nothing" if first else "other" if any(changed) else "same", handed
+
+
+def _add_notebook(gradebook: Gradebook, submission: Any, notebook: Any) -> SubmittedNotebook:
+    """The empty rows that nbgrader makes with a new submission."""
+    handed = SubmittedNotebook(notebook_id=notebook.id, assignment_id=submission.id)
+    gradebook.db.add(handed)
+    gradebook.db.flush()
+    gradebook.db.add_all(Grade(cell_id=cell.id, notebook_id=handed.id) for cell in [*notebook.grade_cells, *notebook.task_cells])
+    gradebook.db.add_all(Comment(cell_id=cell.id, notebook_id=handed.id) for cell in [*notebook.solution_cells, *notebook.task_cells])
+    gradebook.db.commit()
+    return handed
 
 
 def _set_grade(grade: Any, score: float | None, answered: bool) -> bool:

@@ -53,7 +53,8 @@ def hand_over(converter: Any) -> None:
         converter.log.info(OURS.format(assignment))
         chosen = [f"--learner={name}" for name in names] if course.student_id != "*" else []
         looplab = str(Path(sys.executable).with_name("looplab"))
-        code = _run(converter, [looplab, "nbgrader", "autograde", assignment, "--course", course.root, "--db", course.db_url, *chosen])
+        database = [f"--db={course.db_url}"] if course.db_url.startswith("sqlite:") else []  # others may hold a password
+        code = _run(converter, [looplab, "nbgrader", "autograde", assignment, f"--course={course.root}", *database, *chosen])
         if code not in (0, 1):
             _stop(converter, f"Looplab did not grade all of {assignment}. What it has graded is kept; the lines above say what to do.")
 

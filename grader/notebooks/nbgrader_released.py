@@ -74,9 +74,9 @@ def released(path: Path) -> Released | None:
     try:
         content = json.loads(path.read_bytes())
         cells = [cell for cell in content["cells"] if isinstance(cell, dict)]
-    except (OSError, ValueError, RecursionError, TypeError, KeyError):
+        checks = list(_checks(cells))
+    except (OSError, ValueError, RecursionError, TypeError, KeyError, AttributeError):
         raise SettingsError(f"{path} is no notebook. Make it again: nbgrader generate_assignment {path.parent.name} --force") from None
-    checks = list(_checks(cells))
     if not checks:
         return None
     exercises = sorted({exercise for exercise, _ in checks})

@@ -66,10 +66,10 @@ class _Notebook(msgspec.Struct):
     metadata: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-def read_answers(folder: Path, release: Released) -> Answers:
-    """The answers in `folder`/NAME.ipynb to a released notebook. Raises NotebookRefused."""
+def read_answers(folder: Path, release: Released, siblings: tuple[str, ...] = ()) -> Answers:
+    """The answers in `folder`/NAME.ipynb to a released notebook; the assignment may have `siblings`. Raises NotebookRefused."""
     path = folder / f"{release.name}.ipynb"
-    others = _other_notebooks(folder, path.name)
+    others = _other_notebooks(folder, {f"{name}.ipynb" for name in (release.name, *siblings)})
     if not os.path.lexists(path):
         if others:
             raise NotebookRefused(f"there is no {path.name}, but {_listed(others)}. If it is the right one, rename it.")
@@ -92,8 +92,8 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _other_notebooks(folder: Path, expected: str) -> list[str]:
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith(".ipynb") and entry.name != expected)
+def _other_notebooks(folder: Path, expected: set[str]) -> list[str]:
+    names = sorted(name for name in os.listdir(folder) if name.endswith(".ipynb") and name not in expected)
     return [repr(name)[:80] for name in names]
 
 

@@ -59,26 +59,29 @@ def as_nbformat(data: bytes) -> Any:
     return nbformat.reads(data.decode(), 4)  # type: ignore[no-untyped-call]
 
 
-def fill_gradebook(folder: Path, release: Released) -> None:
+def fill_gradebook(folder: Path, release: Released, assignment: str = "json-echo") -> None:
+    """What `nbgrader generate_assignment` writes there."""
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"  # a new gradebook asks the command alembic
     with Gradebook(f"sqlite:///{folder}/gradebook.db", "looplab") as gradebook:
-        gradebook.add_assignment(release.exercise, course_id="looplab")
-        gradebook.add_notebook(release.name, release.exercise)
+        gradebook.update_or_create_assignment(assignment, course_id="looplab")
+        gradebook.add_notebook(release.name, assignment)
         for cell in release.content["cells"]:
             about = nbgrader_of(cell)
             if about.get("grade"):
                 known = {"max_score": float(about["points"]), "cell_type": cell["cell_type"]}
-                gradebook.add_grade_cell(about["grade_id"], release.name, release.exercise, **known)
+                gradebook.add_grade_cell(about["grade_id"], release.name, assignment, **known)
             if about.get("solution"):
-                gradebook.add_solution_cell(about["grade_id"], release.name, release.exercise)
+                gradebook.add_solution_cell(about["grade_id"], release.name, assignment)
 
 
-def hand_in(folder: Path, release: Released, learner: str, server: str | None = None, when: str = WHEN) -> Path:
+def hand_in(
+    folder: Path, release: Released, learner: str, server: str | None = None, when: str = WHEN, assignment: str = "json-echo"
+) -> Path:
     """What `nbgrader collect` leaves, with this answer; without one, as it was fetched. Returns the notebook."""
     content = json.loads(json.dumps(release.content))
     if server is not None:
         edit(content, release.answers[0].grade_id, f"%%file {release.exercise}/server.mjs\n{server}")
-    path = folder / "submitted" / learner / release.exercise / f"{release.name}.ipynb"
+    path = folder / "submitted" / learner / assignment / f"{release.name}.ipynb"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
     (path.parent / "timestamp.txt").write_text(when)

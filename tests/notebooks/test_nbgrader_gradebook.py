@@ -14,6 +14,7 @@ from nbgrader.api import Gradebook
 
 from grader.cli.common import open_grader
 from grader.errors import SandboxFault, SettingsError
+from grader.exercise import load_exercise
 from grader.grade import Grader
 from grader.notebooks.nbgrader_autograde import Row, autograde, find_handed
 from grader.notebooks.nbgrader_gradebook import NbgraderCourse, parse_timestamp, save
@@ -157,7 +158,7 @@ def local(_: int) -> Iterator[tuple[Grader, Callable[[Report], None]]]:
 
 def run(course: Path, store: Store, **options: Any) -> Iterator[Row]:
     opened = NbgraderCourse(course)
-    found = find_handed(opened, "json-echo", (), lambda slug: ECHO)
+    found = find_handed(opened, "json-echo", (), lambda slug: load_exercise(SETTINGS.exercises, slug))
     return autograde(opened, "json-echo", found.handed, store, local, parallel=1, **options)
 
 
@@ -229,6 +230,33 @@ def test_a_fault_of_our_machine_writes_nothing(fresh: tuple[Path, Released], sto
 
 def fails(*_: object) -> None:
     raise SandboxFault("The disk is full.")
+
+
+def points_of(release: Released) -> float:
+    return sum(check.points for check in release.checks)
+
+
+def test_an_assignment_may_have_a_notebook_for_each_of_several_exercises(fresh: tuple[Path, Released], store: Store) -> None:
+    course, echo = fresh
+    for learner in ("ada", "bob"):
+        hand_in(course, echo, learner, BROKEN)
+    list(run(course, store))
+    funnel = make_course(course.parent / "other", load_exercise(SETTINGS.exercises, "error-funnel"))
+    shutil.copy(course.parent / "other" / "release" / "error-funnel" / "error-funnel.ipynb", course / "release" / "json-echo")
+    fill_gradebook(course, funnel)
+    hand_in(course, funnel, "ada", BROKEN)
+
+    found = find_handed(NbgraderCourse(course), "json-echo", (), lambda slug: load_exercise(SETTINGS.exercises, slug))
+    rows = [*run(course, store)]
+
+    assert found.passed_over == ["bob/json-echo is passed over: there is no error-funnel.ipynb. Ask for it."]
+    assert sorted((row.learner, row.notebook, row.state) for row in rows) == [
+        ("ada", "error-funnel", "graded"),
+        ("ada", "json-echo", "as before"),
+        ("bob", "json-echo", "as before"),
+    ]
+    with Gradebook(f"sqlite:///{course}/gradebook.db", "looplab") as gradebook:
+        assert gradebook.find_submission("json-echo", "ada").max_score == points_of(echo) + points_of(funnel)
 
 
 def test_a_cell_that_people_grade_is_left_to_them(fresh: tuple[Path, Released], store: Store) -> None:
