@@ -92,6 +92,14 @@ def test_a_check_runs_only_visible_checks() -> None:
     assert all(check.visible for check in report.checks)
 
 
+def test_a_check_works_in_a_folder_that_nobody_else_may_enter(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir(mode=0o700)
+
+    done = looplab("check", "json-echo", ECHO / "solution", cwd=tmp_path / "mine")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_one_task_can_be_checked_alone() -> None:
     done = looplab("check", "json-echo", ECHO / "solution", "--task", "2", "--json")
     report = from_json(done.stdout.encode())
