@@ -29,6 +29,8 @@ SUPERVISOR_MB = 64
 """The supervisor's own share of the container's memory: about 45 MB resident were measured."""
 SUPERVISOR_THREADS = 16
 TEMP_MB = 64
+ENDING_SECONDS = 3.0
+"""How long the engine may take to notice that a container has ended."""
 OPEN_SECONDS = 20.0
 LABEL = "looplab.session"
 PACKAGES_AT = Path("/opt/looplab/node_modules")
@@ -111,9 +113,13 @@ class DockerSandbox:
 
     def ran_out_of_memory(self, box: Box) -> bool:
         """True when the kernel took PID 1 for the container's memory (usually it takes the learner's process)."""
-        with self._engine.errors("inspect a container"):
-            state = self._engine.client.api.inspect_container(self._ids[box.link.folder])["State"]
-        return bool(state["OOMKilled"]) and not state["Running"]
+        deadline = time.monotonic() + ENDING_SECONDS
+        while True:
+            with self._engine.errors("inspect a container"):
+                state = self._engine.client.api.inspect_container(self._ids[box.link.folder])["State"]
+            if not state["Running"] or time.monotonic() > deadline:
+                return bool(state["OOMKilled"]) and not state["Running"]
+            time.sleep(0.05)  # its pipes break a moment before the engine knows of its end
 
     def _wait_for(self, link: Link, container: str) -> None:
         try:
