@@ -228,7 +228,7 @@ def test_a_fault_of_our_machine_writes_nothing(fresh: tuple[Path, Released], sto
         assert gradebook.students == []
 
 
-def fails(*_: object) -> None:
+def fails(*_: object, **__: object) -> None:
     raise SandboxFault("The disk is full.")
 
 
