@@ -50,7 +50,16 @@ def test_await_works_at_the_top_level_and_the_last_value_is_shown(notebook: Note
     assert notebook.run("const slept = await sleep(20, 'slept'); slept").result == "'slept'"
     assert notebook.run("undefined").result is None
     assert notebook.run("null").result == "null"
-    assert notebook.run("5;").result is None
+    assert notebook.run("5;").result == "5"
+
+
+def test_a_semicolon_hides_servers_streams_and_timers_which_nobody_wants_to_read(notebook: Notebook) -> None:
+    assert notebook.run("const quiet = require('node:http').createServer(); quiet.unref();").result is None
+    assert notebook.run("setTimeout(() => {}, 1);").result is None
+    assert "Server" in (notebook.run("quiet").result or "")
+
+
+def test_values_are_shown_as_node_inspects_them(notebook: Notebook) -> None:
     assert notebook.run("({ a: [1, { b: new Map([[1, 2]]) }] })").result == "{\n  a: [ 1, { b: Map(1) { 1 => 2 } } ]\n}"
 
 

@@ -8,6 +8,7 @@
 // {cell, display}, {cell, plot}, {cell, truncated}, {cell, ask}.
 
 const { AsyncLocalStorage } = require('node:async_hooks');
+const { EventEmitter } = require('node:events');
 const fs = require('node:fs');
 const inspector = require('node:inspector');
 const net = require('node:net');
@@ -178,6 +179,11 @@ const commands = {
   },
 };
 
+/** What a statement such as `server.listen(0);` leaves: sixty lines of internals that nobody asked for. */
+function isMachinery(value) {
+  return value instanceof EventEmitter || (typeof value === 'object' && /^(?:Timeout|Immediate)$/.test(value?.constructor?.name));
+}
+
 function reply({ id, cell, url, quiet, again }, error, answer) {
   let frame;
   if (error) frame = { id, problem: { name: 'Error', message: error.message, lines: [error.message], at: null } };
@@ -189,7 +195,7 @@ function reply({ id, cell, url, quiet, again }, error, answer) {
   } else {
     frame = { id, data: withValue(answer.result, (value) => {
       globalThis._ = value;
-      if (value === undefined || quiet) return null;
+      if (value === undefined || (quiet && isMachinery(value))) return null;
       return mimeBundle(value);
     }) ?? null };
   }
