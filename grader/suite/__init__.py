@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from grader.suite.client import Answer, Connection, NoReply, Reply
+from grader.suite.client import Answer, Connection
 from grader.suite.expect import CheckFailed, expect, expect_same, fail, shown
+from grader.suite.reply import NoReply, Reply
 from grader.suite.server import HealthWatch, Server
 from grader.suite.upstream import Hit, Upstream
 

@@ -21,10 +21,10 @@ from grader.errors import SandboxFault
 from grader.exercise import Check
 from grader.quiet import Quiet
 from grader.sandbox.link import Link
-from grader.suite.client import NoReply
 from grader.suite.expect import CheckFailed
 from grader.suite.job import Job, Result
 from grader.suite.journal import Journal
+from grader.suite.reply import NoReply
 from grader.suite.server import Server, last_words
 from grader.suite.upstream import Upstream
 

@@ -9,9 +9,10 @@ from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from grader.sandbox.link import Link, ProcessStats, ServerStatus
-from grader.suite.client import BODY_BYTES_MAX, TIMEOUT, Connection, Headers, NoReply, Reply
+from grader.suite.client import BODY_BYTES_MAX, TIMEOUT, Connection, Headers
 from grader.suite.expect import CheckFailed
 from grader.suite.journal import Journal
+from grader.suite.reply import NoReply, Reply
 
 READY_SECONDS = 10.0
 PARALLEL_MAX = 128

@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.suite.client import BODY_BYTES_MAX, HEAD_BYTES_MAX, Connection, NoReply, Reply, request_head, with_json
+from grader.suite.client import BODY_BYTES_MAX, HEAD_BYTES_MAX, Connection, request_head, with_json
 from grader.suite.expect import CheckFailed
 from grader.suite.journal import Journal
+from grader.suite.reply import NoReply, Reply
 
 SHORT = 0.15
 """Seconds of patience with a server that never answers."""

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from grader.suite.client import Connection, NoReply, Reply
+from grader.suite.client import Connection
 from grader.suite.journal import Journal
+from grader.suite.reply import NoReply, Reply
 from grader.suite.upstream import REQUEST_BYTES_MAX, Upstream
 
 SHORT = 0.1
