@@ -17,8 +17,9 @@ async def serve(cell: Cell, given: Given) -> None:
     """Starts a server in the background and waits until it listens.
 
     The server finds its port in the environment variable `PORT`; a free one, unless you name one with `--port`. When it listens, the
-    variable `server` (or the name that you give with `--as`) holds `{ url, port, pid }`. Starting the same file or the same name again
-    stops the old one first. What the server writes goes to its log: see `%log`. It runs until you stop it with `%stop`, or the kernel ends.
+    variable `server` (or the name that you give with `--as`) holds `{ url, port, pid }`. A server of the same name is stopped first;
+    under another name the same file can run twice. What the server writes goes to its log: see `%log`. It runs until you stop it
+    with `%stop`, or the kernel ends.
 
     `%serve` alone lists the servers.
 
@@ -38,9 +39,8 @@ async def serve(cell: Cell, given: Given) -> None:
     _refuse_missing(cell.cwd, file)
     env = given.environment()
     wanted = given.whole("--port", 0, 1, 65535) or None
-    for old in [s for s in servers.values() if s.name == name or s.file == file]:
+    if old := servers.pop(name, None):
         await old.stop()
-        del servers[old.name]
     server = await start_server(cell, name, file, wanted, env, given.rest)
     servers[name] = server
     await cell.set(name, server.variable)
