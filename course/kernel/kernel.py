@@ -52,6 +52,7 @@ class NodeKernel(Kernel):
         self._magics = magics.Session()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.interrupted = asyncio.Event()
+        self.shell_handlers |= {"comm_open": self._refuse_comm, "comm_msg": self._pass_over, "comm_close": self._pass_over}
 
     # ---- running cells
 
@@ -229,6 +230,14 @@ class NodeKernel(Kernel):
         self.interrupted.set()
         self.reset()
         await self._magics.close()
+
+    async def _refuse_comm(self, stream: Any, ident: Any, parent: Any) -> None:
+        """JupyterLab offers channels for widgets; there are none here, and the protocol wants that said by closing them."""
+        content = {"comm_id": parent["content"].get("comm_id"), "data": {}}
+        self._wire.send(self.iopub_socket, "comm_close", content, parent=parent)
+
+    async def _pass_over(self, stream: Any, ident: Any, parent: Any) -> None:
+        """A message on a channel that was refused."""
 
     # ---- completion, inspection, history
 

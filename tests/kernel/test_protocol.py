@@ -69,3 +69,15 @@ def test_a_chart_that_cannot_be_drawn_is_explained(notebook: Notebook) -> None:
     ran = notebook.run("plot({ mark: 'no-such-mark', data: [] })")
 
     assert "cannot be drawn" in ran.stderr and "cdn" not in ran.stderr
+
+
+def test_a_widget_channel_is_refused_by_closing_it(notebook: Notebook) -> None:
+    client = notebook.client
+    client.shell_channel.send(client.session.msg("comm_open", {"comm_id": "c1", "target_name": "jupyter.widget", "data": {}}))
+
+    message = client.get_iopub_msg(timeout=60)
+    while message["msg_type"] != "comm_close":
+        message = client.get_iopub_msg(timeout=60)
+
+    assert message["content"]["comm_id"] == "c1"
+    assert notebook.run("'still here'").result == "'still here'"
