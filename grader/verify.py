@@ -22,6 +22,8 @@ from grader.exercise import Exercise, Wrong
 from grader.grade import Grader, grade_path
 from grader.report import Report
 
+HOG = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
+"""Computes until it is killed, or whoever started it is gone."""
 Kind = Literal["solution", "right", "wrong", "starter", "impostor"]
 IMPOSTORS = Path(__file__).parent / "impostors"
 
@@ -156,7 +158,7 @@ def _imperfect(label: str, graded: list[Report], runs: int) -> Iterator[str]:
 @contextlib.contextmanager
 def busy_processors(count: int = 2) -> Iterator[None]:
     """Processes that compute without end while the block lasts: the neighbours of a bad day."""
-    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    hogs = [subprocess.Popen([sys.executable, "-c", HOG]) for _ in range(count)]
     try:
         yield
     finally:
