@@ -93,6 +93,8 @@ def page(address: str) -> Iterator[Page]:
         expect.set_options(timeout=PATIENCE)
         opened.goto(f"{address}lab/tree/lesson.ipynb?token={TOKEN}")
         expect(opened.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first).to_be_attached()
+        run(opened, 0)  # what the other cells use; tests of one file may run in several processes
+        finished(opened, 0)
         yield opened
         browser.close()
 
@@ -118,9 +120,6 @@ def photograph(page: Page, name: str) -> None:
 
 
 def test_javascript_is_highlighted(page: Page) -> None:
-    run(page, 0)
-    finished(page, 0)
-
     colours = cell(page, 0).locator(".cm-line span").evaluate_all("spans => [...new Set(spans.map(s => getComputedStyle(s).color))]")
 
     assert len(colours) >= 3  # keyword, string, comment
