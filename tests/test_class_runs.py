@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,9 @@ pytestmark = pytest.mark.docker
 
 
 @pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
-    run_dir = Path("/tmp") / f"looplab-class-{os.getpid()}-{time.monotonic_ns() % 10**6}"
-    return {**os.environ, "LOOPLAB_DATA": str(tmp_path / "data"), "LOOPLAB_RUN_DIR": str(run_dir)}
+def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
+    with tempfile.TemporaryDirectory(prefix="looplab-class-", dir="/tmp") as run_dir:
+        yield {**os.environ, "LOOPLAB_DATA": str(tmp_path / "data"), "LOOPLAB_RUN_DIR": run_dir}
 
 
 def hand_in(folder: Path, **learners: Path) -> Path:

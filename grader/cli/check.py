@@ -47,7 +47,7 @@ def check(exercise: str, path: Path | None, watch: bool, seed: int | None, as_js
         if not place.exists():
             raise SettingsError(f"There is nothing at {place}. Name the folder or the file of your server.")
         with Workplace(settings.run_dir) as workplace:
-            workplace.sweep(lambda session: 0)
+            workplace.sweep()
             sandbox = LocalSandbox(settings.node, settings.packages, workplace, i_trust_this_code=True)
             grader = Grader(sandbox, suites, settings.run_dir, visible_only=True, elsewhere_seconds=ELSEWHERE_SECONDS)
 

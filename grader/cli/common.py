@@ -17,6 +17,7 @@ from grader.suite.host import SuiteHost
 def open_grader(settings: Settings, sandbox: str, *, warm: bool = True) -> Iterator[Grader]:
     """A Grader on this machine: sweeps what a killed one left, and cleans up behind itself. Never falls back to another sandbox."""
     with SuiteHost(warm=warm) as suites, Workplace(settings.run_dir) as workplace:
+        workplace.sweep()
         yield Grader(_sandbox(settings, sandbox, workplace), suites, settings.run_dir)
 
 
@@ -24,15 +25,14 @@ def _sandbox(settings: Settings, name: str, workplace: Workplace) -> Sandbox:
     if name == "local":
         from grader.sandbox.local import LocalSandbox
 
-        workplace.sweep(lambda session: 0)
         return LocalSandbox(settings.node, settings.packages, workplace, i_trust_this_code=True)
-    from grader.sandbox.docker import DockerSandbox, Engine
+    from grader.sandbox.docker import DockerSandbox, Engine, sweep
     from grader.sandbox.image import image_base, image_tag
 
     engine = Engine()
     if image_base(engine, settings) is None:
         raise SettingsError("The runtime image is missing or out of date. Run `make setup` (or `looplab setup`).")
-    removed = workplace.sweep(engine.remove_session)
+    removed = sweep(engine, workplace)
     if removed:
         click.echo(f"Removed {removed} containers that a killed grader had left.", err=True)
     return DockerSandbox(engine, image_tag(settings), workplace)

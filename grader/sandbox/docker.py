@@ -33,6 +33,7 @@ ENDING_SECONDS = 3.0
 """How long the engine may take to notice that a container has ended."""
 OPEN_SECONDS = 20.0
 LABEL = "looplab.session"
+RUN_DIR_LABEL = "looplab.run-dir"
 PACKAGES_AT = Path("/opt/looplab/node_modules")
 
 
@@ -78,12 +79,16 @@ class Engine:
                 if error.status_code != 409:  # its removal is already under way
                     raise
 
-    def remove_session(self, session: str) -> int:
-        """Removes the containers that a dead grader left; returns how many."""
-        left = self.containers(f"{LABEL}={session}")
-        for container in left:
-            self.remove(container["Id"])
-        return len(left)
+
+def sweep(engine: Engine, workplace: Workplace) -> int:
+    """Removes the containers of this run directory whose grader is dead; returns how many.
+
+    By label, not by folder: an engine that was asked for a container in the moment its grader died makes it after all.
+    """
+    left = [c for c in engine.containers(f"{RUN_DIR_LABEL}={workplace.run_dir}") if not workplace.lives(c["Labels"][LABEL])]
+    for container in left:
+        engine.remove(container["Id"])
+    return len(left)
 
 
 class DockerSandbox:
@@ -144,7 +149,7 @@ class DockerSandbox:
                 working_dir="/srv/app",
                 hostname="looplab",
                 environment={"LOOPLAB_BOX": json.dumps(box)},
-                labels={LABEL: self._workplace.session},
+                labels={LABEL: self._workplace.session, RUN_DIR_LABEL: str(self._workplace.run_dir)},
                 host_config=api.create_host_config(
                     network_mode="none",
                     read_only=True,

@@ -1,7 +1,7 @@
 """Folders of running gradings, and the sweep of those whose grader died.
 
 Each grader process has one session folder below the run directory and holds a lock in it while it lives. A folder whose lock is
-free belongs to a grader that was killed: it and its containers are swept by the next start, and nothing else is.
+free belongs to a grader that was killed: the next start sweeps it, and every container that names a session without a live lock.
 
 Names say nothing about learners: a submission can read the host's path of its own folder in /proc/self/mountinfo.
 """
@@ -11,7 +11,7 @@ import itertools
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,32 +49,25 @@ class Workplace:
     def folder(self) -> Path:
         return self.run_dir / self.session
 
-    def dead_sessions(self) -> list[str]:
-        """Sessions whose grader is gone without having cleaned up."""
-        dead = []
-        for folder in self.run_dir.glob("g*"):
-            if folder.name == self.session:
-                continue
-            try:
-                lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue  # it is just being made, or just being removed
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                dead.append(folder.name)
-            except BlockingIOError:
-                pass
-            finally:
-                os.close(lock)
-        return dead
+    def lives(self, session: str) -> bool:
+        """Whether the grader of a session of this run directory still holds its lock. It took it before its first container."""
+        try:
+            lock = os.open(self.run_dir / session / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
 
-    def sweep(self, remove_containers: Callable[[str], int]) -> int:
-        """Removes what dead sessions left: first their containers, then their folders. Returns how many containers went."""
-        removed = 0
-        for session in self.dead_sessions():
-            removed += remove_containers(session)
-            shutil.rmtree(self.run_dir / session, ignore_errors=True)
-        return removed
+    def sweep(self) -> None:
+        """Removes the folders of dead sessions. Their containers are found by their labels: `docker.sweep`."""
+        for folder in self.run_dir.glob("g*"):
+            if (folder / "lock").exists() and not self.lives(folder.name):  # without a lock it is just being made, or being removed
+                shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def box_folder(self, submission: Submission, packages: tuple[str, ...], packages_at: Path) -> Iterator[Path]:

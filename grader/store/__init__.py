@@ -1,5 +1,7 @@
 """Reports that are kept. SQLite in one file by default, another database by URL; reports are immutable, newer ones are added."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,6 +11,9 @@ import sqlalchemy as sa
 
 from grader.errors import SettingsError
 from grader.report import Report, from_json
+
+BUSY_SECONDS = 10
+"""How long SQLite waits for another writer."""
 
 metadata = sa.MetaData()
 reports = sa.Table(
@@ -108,8 +113,25 @@ def open_store(url: str) -> Iterator[Store]:
         engine.dispose()
 
 
-def _sqlite_settings(connection: object, _: object) -> None:
-    cursor = connection.cursor()  # type: ignore[attr-defined]  # the driver's own connection
-    for pragma in ("busy_timeout = 10000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+def _sqlite_settings(connection: sqlite3.Connection, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    _turn_to_wal(cursor)
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _turn_to_wal(cursor: sqlite3.Cursor) -> None:
+    """Two connections that turn a new database to WAL at once could wait for each other for ever, so SQLite fails one without
+    waiting for its busy timeout (sqlite.org/c3ref/busy_handler.html): it tries again once the other is through."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return

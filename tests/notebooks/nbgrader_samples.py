@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from grader.settings import read_settings
 SETTINGS = read_settings()
 ECHO = load_exercise(SETTINGS.exercises, "json-echo")
 BIN = Path(sys.executable).parent
+RUN_DIR = tempfile.TemporaryDirectory(prefix="looplab-nb-", dir="/tmp")  # removed when the tests end
 WHEN = "2026-11-20 12:00:00.000000 UTC"
 
 
@@ -31,7 +33,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         **own,
         "PATH": path,
         "LOOPLAB_DATA": str(tmp_path / "looplab"),
-        "LOOPLAB_RUN_DIR": f"/tmp/looplab-nb-{os.getpid()}",
+        "LOOPLAB_RUN_DIR": RUN_DIR.name,
     }
 
 

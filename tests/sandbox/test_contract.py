@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import shutil
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ import pytest
 from grader.errors import SandboxFault
 from grader.exercise import Limits
 from grader.sandbox import Box, Sandbox
-from grader.sandbox.docker import LABEL, SUPERVISOR_THREADS, DockerSandbox, Engine
+from grader.sandbox.docker import LABEL, SUPERVISOR_THREADS, DockerSandbox, Engine, sweep
 from grader.sandbox.image import image_tag
 from grader.sandbox.local import LocalSandbox
 from grader.sandbox.workplace import Workplace
@@ -384,19 +386,38 @@ def test_the_programs_rights_are_none(container: DockerSandbox) -> None:
 
 
 @pytest.mark.docker
-def test_the_next_start_sweeps_what_a_killed_grader_left_and_only_that(tmp_path: Path) -> None:
-    run_dir = Path("/tmp") / f"looplab-sweep-{os.getpid()}"
+@pytest.mark.parametrize("folder_is_there", [True, False])
+def test_the_next_start_sweeps_what_a_killed_grader_left_and_only_that(run_dir: Path, folder_is_there: bool) -> None:
     engine = Engine()
     with Workplace(run_dir) as alive:
         with DockerSandbox(engine, image_tag(SETTINGS), alive).open(submission({"server.mjs": HELLO.encode()}), Limits(), ()):
             dead = abandon_a_container(run_dir, engine)
+            if not folder_is_there:
+                shutil.rmtree(run_dir / dead)
             with Workplace(run_dir) as later:
-                removed = later.sweep(engine.remove_session)
+                later.sweep()
+                removed = sweep(engine, later)
             assert removed == 1
             assert not engine.containers(f"{LABEL}={dead}")
             assert not (run_dir / dead).exists()
             assert len(engine.containers(f"{LABEL}={alive.session}")) == 1
-    run_dir.rmdir()
+
+
+@pytest.mark.docker
+def test_a_sweep_leaves_the_containers_of_another_run_directory_alone(run_dir: Path, tmp_path: Path) -> None:
+    engine = Engine()
+    dead = abandon_a_container(run_dir, engine)
+    with tempfile.TemporaryDirectory(dir="/tmp") as elsewhere, Workplace(Path(elsewhere)) as other:
+        assert sweep(engine, other) == 0
+    assert len(engine.containers(f"{LABEL}={dead}")) == 1
+    with Workplace(run_dir) as own:
+        assert sweep(engine, own) == 1
+
+
+@pytest.fixture
+def run_dir() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="looplab-sweep-", dir="/tmp") as folder:
+        yield Path(folder)
 
 
 def abandon_a_container(run_dir: Path, engine: Engine) -> str:
