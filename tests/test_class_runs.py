@@ -27,6 +27,7 @@ pytestmark = pytest.mark.docker
 @pytest.fixture
 def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="looplab-class-", dir="/tmp") as run_dir:
+        os.chmod(run_dir, 0o711)
         yield {**os.environ, "LOOPLAB_DATA": str(tmp_path / "data"), "LOOPLAB_RUN_DIR": run_dir}
 
 

@@ -36,6 +36,11 @@ class Workplace:
         owner = self.run_dir.stat().st_uid
         if owner != os.getuid():
             raise SettingsError(f"LOOPLAB_RUN_DIR: {self.run_dir} belongs to somebody else (uid {owner}). Name another folder.")
+        closed = next(
+            (path for path in (self.run_dir, *self.run_dir.parents) if os.getuid() == 0 and not path.stat().st_mode & 0o001), None
+        )
+        if closed:  # suites run under a user of their own, which must reach the sockets
+            raise SettingsError(f"LOOPLAB_RUN_DIR: other users cannot pass through {closed}. Allow it (chmod o+x), or name another folder.")
         self.folder.mkdir(mode=0o711)
         self._lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)

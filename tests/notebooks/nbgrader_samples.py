@@ -21,6 +21,7 @@ SETTINGS = read_settings()
 ECHO = load_exercise(SETTINGS.exercises, "json-echo")
 BIN = Path(sys.executable).parent
 RUN_DIR = tempfile.TemporaryDirectory(prefix="looplab-nb-", dir="/tmp")  # removed when the tests end
+os.chmod(RUN_DIR.name, 0o711)
 WHEN = "2026-11-20 12:00:00.000000 UTC"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.errors import SandboxFault
+from grader.errors import SandboxFault, SettingsError
 from grader.exercise import Limits
 from grader.sandbox import Box, Sandbox
 from grader.sandbox.docker import LABEL, SUPERVISOR_THREADS, DockerSandbox, Engine, sweep
@@ -403,12 +403,22 @@ def test_the_next_start_sweeps_what_a_killed_grader_left_and_only_that(run_dir: 
             assert len(engine.containers(f"{LABEL}={alive.session}")) == 1
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives the suites a user of their own")
+def test_a_run_directory_that_suites_cannot_reach_is_refused(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(SettingsError, match=f"other users cannot pass through {closed}. Allow it"), Workplace(closed / "run"):
+        pass
+
+
 @pytest.mark.docker
 def test_a_sweep_leaves_the_containers_of_another_run_directory_alone(run_dir: Path, tmp_path: Path) -> None:
     engine = Engine()
     dead = abandon_a_container(run_dir, engine)
-    with tempfile.TemporaryDirectory(dir="/tmp") as elsewhere, Workplace(Path(elsewhere)) as other:
-        assert sweep(engine, other) == 0
+    with tempfile.TemporaryDirectory(dir="/tmp") as elsewhere:
+        os.chmod(elsewhere, 0o711)
+        with Workplace(Path(elsewhere)) as other:
+            assert sweep(engine, other) == 0
     assert len(engine.containers(f"{LABEL}={dead}")) == 1
     with Workplace(run_dir) as own:
         assert sweep(engine, own) == 1
@@ -417,6 +427,7 @@ def test_a_sweep_leaves_the_containers_of_another_run_directory_alone(run_dir: P
 @pytest.fixture
 def run_dir() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="looplab-sweep-", dir="/tmp") as folder:
+        os.chmod(folder, 0o711)
         yield Path(folder)
 
 
