@@ -109,7 +109,7 @@ def _grade_once(
             if not progress.status.reachable:
                 why = why_not_started(progress.status, submission.entry, port, box, exercise)
                 return _without_checks(grader, exercise, submission, learner, seed, "did_not_start", why, progress, box), []
-            run = grader.suites.run(_job(grader, exercise, submission, box, port, env, seed))
+            run = grader.suites.run(_job(grader, exercise, submission, box, port, env, seed), box.network)
             progress.mark("checks")
             progress.status, progress.stats = box.link.stop()
         except SandboxFault as fault:
@@ -139,6 +139,7 @@ def _job(grader: Grader, exercise: Exercise, submission: Submission, box: Box, p
         run_dir=str(grader.run_dir),
         entry=submission.entry,
         port=port,
+        direct=box.network is not None,
         temp=box.temp,
         env=env,
         seed=seed,

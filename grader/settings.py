@@ -8,6 +8,10 @@ from pathlib import Path
 
 from grader.errors import SettingsError
 
+CONTAINER_USES = 32
+"""At this number the engine's half a second of processor time for a container weighs little in each grade."""
+CONTAINER_USES_MAX = 100
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -23,6 +27,8 @@ class Settings:
     """The `node` that runs learners' servers on this machine (`--sandbox local`)."""
     image_base: str
     """Base of the runtime image: `registry` (node:24-slim), `wheel` (this machine's parts), or `auto`: the first that works."""
+    container_uses: int
+    """How many submissions, one after the other, run in a container before it is removed. 1: each has its own from the engine."""
     database_url: str
     """SQLAlchemy URL of the reports."""
 
@@ -48,12 +54,16 @@ def read_settings(environ: "os._Environ[str] | dict[str, str]" = os.environ) -> 
     image_base = environ.get("LOOPLAB_IMAGE_BASE") or "auto"
     if not re.fullmatch("auto|registry|wheel", image_base):
         raise SettingsError(f'LOOPLAB_IMAGE_BASE is "{image_base}"; it can be auto, registry or wheel.')
+    uses = environ.get("LOOPLAB_CONTAINER_USES") or str(CONTAINER_USES)
+    if not re.fullmatch("[0-9]{1,4}", uses) or not 1 <= int(uses) <= CONTAINER_USES_MAX:
+        raise SettingsError(f'LOOPLAB_CONTAINER_USES is "{uses}"; it can be a number from 1 to {CONTAINER_USES_MAX}.')
     return Settings(
         home=home,
         data=data,
         run_dir=run_dir,
         node=Path(environ.get("LOOPLAB_NODE") or _wheel_node()),
         image_base=image_base,
+        container_uses=int(uses),
         database_url=environ.get("LOOPLAB_DATABASE_URL") or f"sqlite:///{data / 'looplab.db'}",
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from grader.report import from_json
-from grader.sandbox.docker import LABEL, Engine
+from grader.sandbox.docker import RUN_DIR_LABEL, Engine
 from grader.settings import read_settings
 from grader.store import open_store
 
@@ -129,7 +129,7 @@ def test_an_engine_that_goes_away_in_the_middle_ends_the_run_and_keeps_what_is_g
     folder = hand_in(tmp_path / "class", **{f"learner{n}": ECHO / "solution" for n in range(4)})
     with EngineProxy(tmp_path / "docker.sock") as proxy:
         command = [LOOPLAB, "grade", "--class", str(folder), "--json", "--parallel", "1"]
-        through = {**environ, "DOCKER_HOST": f"unix://{proxy.path}"}
+        through = {**environ, "DOCKER_HOST": f"unix://{proxy.path}", "LOOPLAB_CONTAINER_USES": "1"}
         with subprocess.Popen(command, env=through, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             wait_for_the_first_report(process)
             proxy.cut()
@@ -142,7 +142,26 @@ def test_an_engine_that_goes_away_in_the_middle_ends_the_run_and_keeps_what_is_g
     assert 1 <= saved < 4
     assert grade(folder, environ).returncode == 0  # sweeps the container that could not be removed, too
     assert kept(environ) == 4
-    assert not [c for c in Engine().containers() if c["Labels"][LABEL] in os.listdir(environ["LOOPLAB_RUN_DIR"])]
+    assert not Engine().containers(f"{RUN_DIR_LABEL}={environ['LOOPLAB_RUN_DIR']}")
+
+
+def test_an_engine_that_goes_away_while_containers_are_used_again_is_missed_only_at_the_end(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    folder = hand_in(tmp_path / "class", **{f"learner{n}": ECHO / "solution" for n in range(4)})
+    with EngineProxy(tmp_path / "docker.sock") as proxy:
+        command = [LOOPLAB, "grade", "--class", str(folder), "--json", "--parallel", "1"]
+        through = {**environ, "DOCKER_HOST": f"unix://{proxy.path}"}
+        with subprocess.Popen(command, env=through, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            wait_for_the_first_report(process)
+            proxy.cut()
+            _, errors = process.communicate(timeout=90)
+
+    assert process.returncode == 3
+    assert "1 idle container could not be removed; the next command does it." in errors
+    assert kept(environ) == 4
+    assert grade(folder, environ).returncode == 0
+    assert not Engine().containers(f"{RUN_DIR_LABEL}={environ['LOOPLAB_RUN_DIR']}")
 
 
 class EngineProxy:

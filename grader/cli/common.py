@@ -14,14 +14,15 @@ from grader.suite.host import SuiteHost
 
 
 @contextmanager
-def open_grader(settings: Settings, sandbox: str, *, warm: bool = True) -> Iterator[Grader]:
+def open_grader(settings: Settings, sandbox: str, *, warm: bool = True, spares: int = 0) -> Iterator[Grader]:
     """A Grader on this machine: sweeps what a killed one left, and cleans up behind itself. Never falls back to another sandbox."""
     with SuiteHost(warm=warm) as suites, Workplace(settings.run_dir) as workplace:
         workplace.sweep()
-        yield Grader(_sandbox(settings, sandbox, workplace), suites, settings.run_dir)
+        with _sandbox(settings, sandbox, workplace, spares) as opened:
+            yield Grader(opened, suites, settings.run_dir)
 
 
-def _sandbox(settings: Settings, name: str, workplace: Workplace) -> Sandbox:
+def _sandbox(settings: Settings, name: str, workplace: Workplace, spares: int) -> Sandbox:
     if name == "local":
         from grader.sandbox.local import LocalSandbox
 
@@ -35,4 +36,4 @@ def _sandbox(settings: Settings, name: str, workplace: Workplace) -> Sandbox:
     removed = sweep(engine, workplace)
     if removed:
         click.echo(f"Removed {removed} containers that a killed grader had left.", err=True)
-    return DockerSandbox(engine, image_tag(settings), workplace)
+    return DockerSandbox(engine, image_tag(settings), workplace, uses=settings.container_uses, spares=spares)

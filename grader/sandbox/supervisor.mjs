@@ -1,26 +1,34 @@
-// Runs one learner's server and is the only way to it.
+// Runs one learner's server after the other, and nothing of one is there when the next begins.
 //
-// In a container this is PID 1: root without rights except to change uid and to kill, no network, and the learner's
-// program under another uid. On a learner's own machine it is an ordinary child process. Both speak the same protocol:
+// In a container it runs below the engine's init, which reaps orphans: root without rights except to change uid and to kill,
+// no network, and the learner's program under another uid. On a learner's own machine it is an ordinary child process. Both speak the same protocol:
 //
-//   server.sock    one connection here is one connection to the learner's port. The first line says what became of it:
-//                  "+<id>\n" connected, "-<code>\n" refused; after it the bytes are the learner's, both ways.
 //   control.sock   JSON lines, {"id", "op", ...} -> {"id", "ok": true, ...} | {"id", "ok": false, "error"}. Ops below.
+//   server.sock    for a grader that cannot enter the container's network: one connection here is one connection to the
+//                  learner's port. The first line says what became of it: "+<id>\n" connected, "-<code>\n" refused;
+//                  after it the bytes are the learner's, both ways.
 //
-// LOOPLAB_BOX (JSON): dir (of the sockets), app (the submission), node_args, temp, uid (contained when it is there).
+// LOOPLAB_BOX (JSON): dir (of the sockets), app (the submission), temp, contained.
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 
 const box = JSON.parse(process.env.LOOPLAB_BOX);
-const contained = box.uid !== undefined;
+const contained = Boolean(box.contained);
+const OURS = contained ? [1, process.pid] : [process.pid];
+const LEAN = new URL('./lean.cjs', import.meta.url).pathname;
 const OUTPUT_HEAD = 16 * 1024;
 const OUTPUT_TAIL = 48 * 1024;
 const CONTROL_LINE_MAX = 1024 * 1024;
 const RELAYS_MAX = 1024;
 const FORWARDED_MAX = 512;
 const DATA_MAX = 8 * 1024 * 1024;
+const QUEUES = '/dev/mqueue';
+const SCRUBBED = ['/tmp', '/dev/shm', QUEUES];
+const SCRUB_MS = 1000;
+const SUPERVISOR_RSS_MAX = 96 * 1024 * 1024;
+const TIME_WAIT = '06'; // of /proc/net/tcp: no process has it any more, and no data is in it
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const readOr = (file, otherwise) => {
@@ -58,6 +66,8 @@ class Output {
   }
 }
 
+let uid; // the learner's user, another one for each submission; undefined outside a container
+let nodeArgs = [];
 let child = null; // the running ChildProcess
 let port = 0;
 let host = null; // where the learner listens: 127.0.0.1 or ::1
@@ -65,6 +75,13 @@ let last = { state: 'not_started', code: null, signal: null };
 let starts = 0;
 let output = new Output();
 let oomKillsAtStart = 0;
+
+/** The submission has been laid into `app`. `lean`: no file of it names what lean.cjs leaves out. */
+function prepare({ uid: user, lean }) {
+  uid = contained ? user : undefined;
+  nodeArgs = lean ? ['--require', LEAN] : [];
+  return { network: fs.statSync('/proc/self/ns/net').ino };
+}
 
 function start({ port: wanted, entry, env = {} }) {
   if (child) throw new Error('already running');
@@ -75,12 +92,12 @@ function start({ port: wanted, entry, env = {} }) {
   oomKillsAtStart = cgroup().oomKills;
   // The kernel should pick the learner's process, not this one, when memory runs out. A child inherits the mark.
   if (contained) fs.writeFileSync('/proc/self/oom_score_adj', '1000');
-  const mine = (child = spawn(process.execPath, [...(box.node_args ?? []), entry], {
+  const mine = (child = spawn(process.execPath, [...nodeArgs, entry], {
     cwd: box.app,
     env: { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: box.temp, TMPDIR: box.temp, LANG: 'C.UTF-8', PORT: String(port), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    uid: box.uid,
-    gid: box.uid,
+    uid,
+    gid: uid,
     detached: true,
   }));
   if (contained) fs.writeFileSync('/proc/self/oom_score_adj', '0');
@@ -152,8 +169,82 @@ async function stop() {
   return { ...final, ...(final.state === 'running' ? {} : status()) };
 }
 
+// ---------------------------------------------------------------- from one submission to the next
+
+/** Every place that a learner's user can write to. Unknown ones appear here too, and then `scrub` says so. */
+function writablePlaces() {
+  const places = readOr('/proc/self/mountinfo', '').split('\n').map((line) => line.split(' ')[4]?.replace(/\\(\d{3})/g, (_, code) => String.fromCharCode(parseInt(code, 8))));
+  return asLearner(() =>
+    [...new Set(places)].filter((place) => {
+      try {
+        if (!place) return false;
+        if (!fs.statSync(place).isDirectory()) return fs.closeSync(fs.openSync(place, 'r+')) === undefined && !fs.statSync(place).isCharacterDevice();
+        fs.rmdirSync(fs.mkdtempSync(path.join(place, 'probe-')));
+        return true;
+      } catch {
+        return false;
+      }
+    }),
+  );
+}
+
+/** What is still there of a submission whose processes are dead, as words; empty is clean. */
+function remains() {
+  const left = [];
+  if (fs.readdirSync('/proc').some((name) => /^\d+$/.test(name) && !OURS.includes(Number(name)))) left.push('processes'); // zombies too
+  if (cgroup().oomKills) left.push('the trace of an out-of-memory kill');
+  for (const place of SCRUBBED) {
+    if (!fs.existsSync(place)) continue;
+    const { files, ffree } = fs.statfsSync(place);
+    if (fs.readdirSync(place).length || (place !== QUEUES && files - ffree > 1)) left.push(`files in ${place}`);
+  }
+  for (const kind of ['shm', 'sem', 'msg']) {
+    if (readOr(`/proc/sysvipc/${kind}`, '').trim().split('\n').length > 1) left.push(`System V ${kind}`);
+  }
+  for (const protocol of ['tcp', 'tcp6', 'udp', 'udp6', 'udplite', 'raw', 'raw6', 'packet']) {
+    const lines = readOr(`/proc/net/${protocol}`, '').trim().split('\n').slice(1);
+    if (lines.some((line) => line.trim().split(/\s+/)[3] !== TIME_WAIT)) left.push(`${protocol} sockets`);
+  }
+  const names = readOr('/proc/net/unix', '').trim().split('\n').slice(1).map((line) => line.trim().split(/\s+/)[7]);
+  if (names.some((name) => name && !name.startsWith(`${box.dir}/`))) left.push('unix sockets');
+  return left;
+}
+
+/**
+ * Ends a submission and takes away what it left, so that the next one, under another user, finds what the first one found.
+ * Answers with what could not be taken away or should not be there: then this container must not be used again.
+ */
+async function scrub() {
+  await stop();
+  for (const forwarded of forwards.splice(0)) forwarded.close();
+  for (const connection of connections) connection.destroy();
+  asLearner(() => {
+    for (const place of SCRUBBED) {
+      for (const name of fs.existsSync(place) ? fs.readdirSync(place) : []) {
+        try {
+          fs.rmSync(path.join(place, name), { recursive: true, force: true });
+        } catch {
+          /* then it remains */
+        }
+      }
+    }
+  });
+  port = 0;
+  host = null;
+  last = { state: 'not_started', code: null, signal: null };
+  starts = 0;
+  output = new Output();
+  relayCount = 0;
+  writable ??= writablePlaces();
+  const strange = writable.filter((place) => !SCRUBBED.includes(place)).map((place) => `${place} can be written to`);
+  const deadline = performance.now() + SCRUB_MS;
+  while (remains().length && performance.now() < deadline) await sleep(2); // the kernel ends sockets a moment after their process
+  const rss = process.memoryUsage.rss();
+  return { remains: [...remains(), ...strange, ...(rss > SUPERVISOR_RSS_MAX ? ['a swollen supervisor'] : [])] };
+}
+
 function killAll(alive) {
-  // -1 is everybody but PID 1 itself: no fork can escape it. Outside a container it would be the whole machine.
+  // -1 is everybody but PID 1 and this process: no fork can escape it. Outside a container it would be the whole machine.
   const targets = contained ? [-1] : [...new Set(alive.flatMap((p) => [-p.session, p.pid]))];
   for (const pid of targets) {
     try {
@@ -170,7 +261,7 @@ function killAll(alive) {
 function processes() {
   const all = new Map();
   for (const name of fs.readdirSync('/proc')) {
-    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
+    if (!/^\d+$/.test(name) || OURS.includes(Number(name))) continue;
     const text = readOr(`/proc/${name}/stat`, '');
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     if (fields.length < 20 || 'ZX'.includes(fields[0])) continue;
@@ -187,13 +278,16 @@ function processes() {
 /** Runs a synchronous reader with the learner's rights: no more can be read or followed than the learner could. */
 function asLearner(read) {
   if (!contained) return read();
-  process.setegid(box.uid);
-  process.seteuid(box.uid);
+  const groups = process.getgroups();
+  process.setgroups([]);
+  process.setegid(uid);
+  process.seteuid(uid);
   try {
     return read();
   } finally {
     process.seteuid(0);
     process.setegid(0);
+    process.setgroups(groups);
   }
 }
 
@@ -261,7 +355,7 @@ function listening() {
   for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
     for (const line of readOr(file, '').split('\n').slice(1)) {
       const fields = line.trim().split(/\s+/);
-      if (fields[3] !== '0A' || (contained ? Number(fields[7]) !== box.uid : !inodes.has(fields[9]))) continue;
+      if (fields[3] !== '0A' || (contained ? Number(fields[7]) !== uid : !inodes.has(fields[9]))) continue;
       ports.add(parseInt(fields[1].split(':')[1], 16));
     }
   }
@@ -313,7 +407,7 @@ function lockDatabase({ file, ms }) {
     setTimeout(() => { db.exec('ROLLBACK'); db.close(); }, Number(process.argv[2]));`;
   return new Promise((done, fail) => {
     const holder = spawn(process.execPath, ['-e', program, file, String(ms)], {
-      env: { PATH: '/usr/bin' }, stdio: ['ignore', 'pipe', 'pipe'], uid: box.uid, gid: box.uid, detached: true,
+      env: { PATH: '/usr/bin' }, stdio: ['ignore', 'pipe', 'pipe'], uid, gid: uid, detached: true,
     });
     let errors = '';
     holder.stderr.on('data', (chunk) => (errors = (errors + chunk).slice(-500)));
@@ -326,6 +420,15 @@ function lockDatabase({ file, ms }) {
 
 const relays = new Map();
 let relayCount = 0;
+const forwards = [];
+const connections = new Set(); // of both ways, to be cut at the end
+let writable = null;
+
+function remember(socket) {
+  connections.add(socket);
+  socket.on('close', () => connections.delete(socket));
+  return socket;
+}
 
 function join(a, b) {
   a.pipe(b);
@@ -343,13 +446,13 @@ function dial(address, otherwise) {
 }
 
 const relay = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, async (client) => {
-  client.on('error', () => {});
+  remember(client).on('error', () => {});
   if (relays.size >= RELAYS_MAX || !port) return client.end('-ELIMIT\n');
   const id = ++relayCount;
   const first = host ?? '127.0.0.1';
   try {
     const server = await dial(first, first === '::1' ? '127.0.0.1' : '::1');
-    relays.set(id, server);
+    relays.set(id, remember(server));
     server.on('close', () => relays.delete(id));
     client.write(`+${id}\n`);
     join(client, server);
@@ -370,15 +473,16 @@ function forward({ socket }) {
   const server = net.createServer({ allowHalfOpen: true }, (client) => {
     if (open >= FORWARDED_MAX) return client.destroy();
     open += 1;
-    client.on('close', () => (open -= 1));
+    remember(client).on('close', () => (open -= 1));
     join(client, net.connect({ path: path.join(box.dir, path.basename(socket)), allowHalfOpen: true }));
   });
+  forwards.push(server);
   return new Promise((done, fail) => server.on('error', fail).listen(0, '127.0.0.1', () => done({ port: server.address().port })));
 }
 
 // ---------------------------------------------------------------- control
 
-const ops = { start, ready, state: () => last, status, stats, signal, stop, wait_exit: waitExit, reset, forward, read_data: readData, lock_database: lockDatabase };
+const ops = { prepare, scrub, start, ready, state: () => last, status, stats, signal, stop, wait_exit: waitExit, reset, forward, read_data: readData, lock_database: lockDatabase };
 
 async function answer(line) {
   let request;

@@ -18,7 +18,7 @@ from pathlib import Path
 from grader.errors import SettingsError
 from grader.submission import Submission
 
-SUITE_UID = 64001
+SUITE_UID = 63999
 """Uid of the suite's process when the grader is root: nobody's on the host. The sockets belong to it."""
 
 
@@ -75,32 +75,42 @@ class Workplace:
                 shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def box_folder(self, submission: Submission, packages: tuple[str, ...], packages_at: Path) -> Iterator[Path]:
-        """A folder for one grading: `srv/app` with the submission, `srv/node_modules` with links to its packages, `s` for sockets.
-
-        Links are made only here and point only to `packages_at`; names of the submission were checked when it was read.
-        """
+    def box_folder(self) -> Iterator[Path]:
+        """A folder for one box: `s` for its sockets, `srv` for the submission that is in it (`lay_in`)."""
         folder = self.folder / str(next(self._numbers))
-        sockets, app, modules = folder / "s", folder / "srv" / "app", folder / "srv" / "node_modules"
+        sockets, srv = folder / "s", folder / "srv"
         folder.mkdir(mode=0o711)
         try:
-            for path in (folder / "srv", app, modules):
-                path.mkdir(mode=0o755)
-                path.chmod(0o755)
+            srv.mkdir()
+            srv.chmod(0o755)
             sockets.mkdir()
             if os.getuid() == 0:
                 os.chown(sockets, SUITE_UID, 0)
             sockets.chmod(0o770)
-            for name, data in submission.files.items():
-                target = app / name
-                target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-                descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-            for package in packages:
-                link = modules / package
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(packages_at / package)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def lay_in(folder: Path, submission: Submission, packages: tuple[str, ...], packages_at: Path) -> None:
+    """Puts a submission into a box's folder, in place of the one before: `srv/app`, and `srv/node_modules` with links to its packages.
+
+    Nobody but the grader can write there. Links are made only here and point only to `packages_at`; names of the submission
+    were checked when it was read.
+    """
+    app, modules = folder / "srv" / "app", folder / "srv" / "node_modules"
+    for path in (app, modules):
+        if path.exists():
+            shutil.rmtree(path)
+        path.mkdir()
+        path.chmod(0o755)
+    for name, data in submission.files.items():
+        target = app / name
+        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+    for package in packages:
+        link = modules / package
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(packages_at / package)

@@ -7,6 +7,7 @@ recorded. What a server sends is parsed by h11 and stays bytes until a check ask
 import json
 import select
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -21,6 +22,9 @@ HEAD_BYTES_MAX = 64 * 1024
 TIMEOUT = 4.0
 """Seconds for one request and its whole answer, unless a check says otherwise."""
 
+RST_ON_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time at all (socket(7))."""
+
 Headers = dict[str, str] | list[tuple[str, str]]
 
 
@@ -28,7 +32,7 @@ class Connection:
     """One connection to the server: whole requests, or bytes as rude as a check needs."""
 
     def __init__(
-        self, dial: Callable[[float], tuple[socket.socket, int]], reset: Callable[[int], None], journal: Journal, timeout: float
+        self, dial: Callable[[float], tuple[socket.socket, int | None]], reset: Callable[[int], None], journal: Journal, timeout: float
     ) -> None:
         self._journal = journal
         self._reset = reset
@@ -55,7 +59,10 @@ class Connection:
 
     def reset(self) -> None:
         """Ends the connection with RST."""
-        self._reset(self._number)
+        if self._number is None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST_ON_CLOSE)
+        else:
+            self._reset(self._number)
         self._socket.close()
 
     # ---- sending

@@ -69,14 +69,17 @@ class SuiteHost:
             for pid in self._running:
                 _kill(pid)
 
-    def run(self, job: Job) -> SuiteRun:
-        """Runs one suite to its end or its limit. Raises SandboxFault when our own machinery failed."""
+    def run(self, job: Job, network: int | None = None) -> SuiteRun:
+        """Runs one suite to its end or its limit, in the network namespace behind descriptor `network` when there is one.
+
+        Raises SandboxFault when our own machinery failed.
+        """
         if self._aborted:
             raise SandboxFault("The grading was interrupted.")
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             with self._lock:
-                socket.send_fds(self._channel, [msgspec.json.encode(job)], [writer])
+                socket.send_fds(self._channel, [msgspec.json.encode(job)], [writer] if network is None else [writer, network])
         except OSError as error:
             os.close(reader)
             raise SandboxFault(f"The process that runs suites is gone: {error}.") from error

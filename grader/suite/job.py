@@ -19,6 +19,8 @@ class Job(msgspec.Struct, frozen=True):
     run_dir: str
     entry: str
     port: int
+    direct: bool
+    """The suite's process reaches that port itself; else through the supervisor."""
     temp: str
     env: dict[str, str]
     seed: int

@@ -39,42 +39,64 @@ class Overtime(CheckFailed):
     """The check's deadline passed."""
 
 
+Emit = Callable[[Result], None]
+Run = Callable[[Job, Emit, Callable[[], None]], None]
+"""Runs a job, telling each result; calls the third as soon as it needs no more rights."""
+
+
 class SuitePlugin:
-    def __init__(self, job: Job, emit: Callable[[Result], None]) -> None:
-        self._job, self._emit = job, emit
-        self._wanted = {check.id: check for check in job.checks}
-        self._journal = Journal()
-        self._link = Link(Path(job.box))
-        self._quiet = Quiet(Path(job.run_dir))
-        self._server = Server(self._link, job.entry, job.port, job.temp, dict(job.env), self._journal)
+    """Collects a suite, hands `run` to `serve`, and runs one job's checks when that is called (in a child of its own: once)."""
+
+    def __init__(self) -> None:
+        self.serve: Callable[[Run], None]
+        self._broken: list[str] = []
+        self._session: pytest.Session
         self._upstream: Upstream | None = None
         self._used = 0.0
         self._failure: BaseException | None = None
         self._given_up = ""
-        self._total_time = f"The {job.seconds:g} seconds for all checks were used up by the ones before."
-        self.before_run: Callable[[], None] = lambda: None
 
     # ---- collection
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = [item for item in items if item.name in self._wanted]
-        order = random.Random(self._job.seed)
-        order.shuffle(items)  # a server that knows the order of the checks should not gain by it
-        items.sort(key=lambda item: self._order(item))  # stable: checks of one environment share a server
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._broken.append(f"The suite cannot be imported:\n{report.longrepr}")
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self._session = session
+        self.serve(self.run)
+        return True
+
+    # ---- one job
+
+    def run(self, job: Job, emit: Emit, drop_rights: Callable[[], None]) -> None:
+        self._quiet = Quiet(Path(job.run_dir))
+        drop_rights()
+        self._job, self._emit = job, emit
+        self._wanted = {check.id: check for check in job.checks}
+        self._journal = Journal()
+        self._link = Link(Path(job.box), job.port if job.direct else None)
+        self._server = Server(self._link, job.entry, job.port, job.temp, dict(job.env), self._journal)
+        self._total_time = f"The {job.seconds:g} seconds for all checks were used up by the ones before."
+        for defect in self._broken:
+            emit(Result(defect=defect))
+        if self._broken:
+            return
+        items = self._items()
+        if any("upstream" in getattr(item, "fixturenames", ()) for item in items):
+            self._upstream = Upstream(Path(job.box) / "upstream.sock")
+            port = self._link.forward("upstream.sock")
+            self._server._base_env["UPSTREAM_URL"] = f"http://127.0.0.1:{port}"
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            self._one(item, following)
+
+    def _items(self) -> list[pytest.Item]:
+        items = [item for item in self._session.items if item.name in self._wanted]
+        random.Random(self._job.seed).shuffle(items)  # a server that knows the order of the checks should not gain by it
+        return sorted(items, key=self._order)  # stable: checks of one environment share a server
 
     def _order(self, item: pytest.Item) -> str:
         return repr(sorted(_environment(item).items()))
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.before_run()  # drops rights: the author's imports are done, the learner's bytes are still to come
-        if any("upstream" in getattr(item, "fixturenames", ()) for item in session.items):
-            self._upstream = Upstream(Path(self._job.box) / "upstream.sock")
-            port = self._link.forward("upstream.sock")
-            self._server._base_env["UPSTREAM_URL"] = f"http://127.0.0.1:{port}"
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            self._emit(Result(defect=f"The suite cannot be imported:\n{report.longrepr}"))
 
     # ---- fixtures
 
@@ -93,19 +115,18 @@ class SuitePlugin:
 
     # ---- one check
 
-    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    def _one(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
         check = self._wanted[item.name]
         left = self._job.seconds - self._used
         if self._given_up or left <= 0.2:
             reason = self._given_up or self._total_time
             self._emit(Result(check=check.id, outcome="skipped", message=reason, overtime=not self._given_up))
-            return True
+            return
         with self._turn(check):
             began = time.monotonic()
             result = self._run(item, nextitem, check, min(check.seconds, left))
             self._used += time.monotonic() - began
         self._emit(result)
-        return True
 
     @contextmanager
     def _turn(self, check: Check) -> Iterator[None]:

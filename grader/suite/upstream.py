@@ -49,6 +49,7 @@ class Upstream:
 
     def __init__(self, path: Path) -> None:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        path.unlink(missing_ok=True)  # of the submission before, in the same box
         self._listener.bind(str(path))
         path.chmod(0o666)  # the folder guards it
         self._listener.listen(512)
