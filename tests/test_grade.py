@@ -2,6 +2,9 @@
 
 import os
 import random
+import shutil
+import subprocess
+import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -196,6 +199,36 @@ def test_random_inputs_depend_on_the_seed_and_the_check_alone(judge: Judge) -> N
     report, _ = judge({"a": "fail(str(rng.random()))", "b": "fail(str(rng.random()))"})
     numbers = {name: check.message for name, check in by_name(report).items()}
     assert numbers == {name: str(random.Random(f"1 test_{name}").random()) for name in ("a", "b")}
+
+
+TRIED = "TRIES = []\n"
+FIRST_TRY_FAILS = """
+    TRIES.append(server.get('/').status)
+    time.sleep(0.3)
+    expect(len(TRIES) > 1, 'This was the first try.')
+"""
+
+
+@pytest.fixture
+def hogs() -> Iterator[None]:
+    """As many as there are processors, so that nobody who measures is alone."""
+    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    yield
+    for hog in running:
+        hog.kill()
+        hog.wait()
+
+
+def test_a_quiet_check_that_fails_beside_a_noisy_neighbour_is_measured_again(judge: Judge, hogs: None) -> None:
+    report, _ = judge({"a": FIRST_TRY_FAILS}, decorators="@quiet", head=TRIED)
+    assert report.verdict == "passed", report.checks
+
+
+def test_noise_excuses_no_wrong_server_and_no_check_that_does_not_measure(judge: Judge, hogs: None, tmp_path: Path) -> None:
+    wrong, _ = judge({"a": "time.sleep(0.3)\nserver.get('/').expect_status(404)"}, decorators="@quiet")
+    shutil.rmtree(tmp_path / "exercises")
+    loud, _ = judge({"a": FIRST_TRY_FAILS}, head=TRIED)
+    assert (wrong.verdict, loud.verdict) == ("failed", "failed")
 
 
 def test_an_aborted_grading_is_not_graded(grader: Grader, judge: Judge) -> None:

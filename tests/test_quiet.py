@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.quiet import Quiet
+from grader.quiet import Noise, Quiet
 
 SOON = 10.0
 
@@ -155,7 +155,7 @@ def test_one_handle_can_be_used_again_and_again(room: Room) -> None:
 
 
 def test_a_killed_holder_lets_go(room: Room) -> None:
-    program = "import sys; from pathlib import Path; from grader.quiet import Quiet\nwith Quiet(Path(sys.argv[1])).hold(alone=True): print('in', flush=True); sys.stdin.read()"
+    program = "import sys; from pathlib import Path; from grader.quiet import Noise, Quiet\nwith Quiet(Path(sys.argv[1])).hold(alone=True): print('in', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", program, str(room.run_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -181,3 +181,28 @@ def test_strangers_cannot_open_the_locks(room: Room) -> None:
     Quiet(room.run_dir).close()
 
     assert [stat.S_IMODE(path.stat().st_mode) for path in sorted(room.run_dir.iterdir())] == [0o600, 0o600]
+
+
+# ---- noise
+
+
+def work(seconds: float) -> None:
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+
+def test_noise_is_what_others_took() -> None:
+    everything = Noise(lambda: 0.0)
+    without_us = Noise(time.process_time)
+    work(0.3)
+
+    assert everything.share() > 0.1 / (os.cpu_count() or 1)
+    assert without_us.share() < everything.share()
+
+
+def test_time_that_is_ours_is_no_noise() -> None:
+    noise = Noise(lambda: time.monotonic() * 1000)
+    work(0.1)
+
+    assert noise.share() == 0

@@ -5,6 +5,7 @@ goes wrong is put to the right account: the learner's server (failed), the autho
 """
 
 import contextlib
+import os
 import random
 import signal
 import time
@@ -19,7 +20,7 @@ from _pytest.runner import runtestprotocol
 
 from grader.errors import SandboxFault
 from grader.exercise import Check
-from grader.quiet import Quiet
+from grader.quiet import Noise, Quiet
 from grader.sandbox.link import Link
 from grader.suite.expect import CheckFailed
 from grader.suite.job import Job, Result
@@ -31,6 +32,9 @@ from grader.suite.upstream import Upstream
 MESSAGE_CHARACTERS_MAX = 2000
 
 
+NOISY_SHARE = 0.25
+"""A quiet check that fails while others take this share of the machine is run again: half of one core of two."""
+NOISY_TRIES = 2
 SILENCE_SECONDS = 2.0
 EXIT_SECONDS = 0.15
 
@@ -123,10 +127,25 @@ class SuitePlugin:
             self._emit(Result(check=check.id, outcome="skipped", message=reason, overtime=not self._given_up))
             return
         with self._turn(check):
-            began = time.monotonic()
-            result = self._run(item, nextitem, check, min(check.seconds, left))
+            for another_try in range(NOISY_TRIES if check.quiet else 0, -1, -1):
+                began = time.monotonic()
+                noise = Noise(self._our_processor_seconds) if check.quiet else None
+                result = self._run(item, nextitem, check, min(check.seconds, left))
+                if not noise or not another_try or result.outcome != "failed" or noise.share() < NOISY_SHARE:
+                    break
+                self._emit(
+                    Result(waiting=True)
+                )  # what was measured beside a noisy neighbour is measured again, and not on the suite's time
             self._used += time.monotonic() - began
+            self._emit(Result(waiting=False))
         self._emit(result)
+
+    def _our_processor_seconds(self) -> float:
+        own = os.times()
+        try:
+            return own.user + own.system + self._link.stats().cpu_seconds
+        except SandboxFault:  # the box is gone; what that means for the check is seen elsewhere
+            return own.user + own.system
 
     @contextmanager
     def _turn(self, check: Check) -> Iterator[None]:
