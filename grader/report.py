@@ -1,5 +1,6 @@
 """The report: what one grading of one submission came to. Frozen; schema 1 is published as site/docs/reference/report.schema.json."""
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -80,7 +81,8 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: Literal[1] = 1
 
     def to_json(self) -> bytes:
-        return msgspec.json.encode(self)
+        """One line that any terminal can be shown: JSON lets DEL and the C1 controls stand, and a terminal takes U+009B for ESC [."""
+        return re.sub(rb"\x7f|\xc2[\x80-\x9f]", lambda found: b"\\u%04x" % ord(found[0].decode()), msgspec.json.encode(self))
 
 
 def verdict_of(checks: tuple[CheckResult, ...], expected: set[str]) -> Verdict:

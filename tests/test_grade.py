@@ -183,7 +183,7 @@ def test_the_suite_has_no_environment_no_rights_and_no_network(judge: Judge) -> 
     body = """
         expect(set(os.environ) <= {'PYTEST_DISABLE_PLUGIN_AUTOLOAD', 'PYTEST_VERSION', 'PYTEST_CURRENT_TEST', 'LC_CTYPE'}, str(dict(os.environ)))
         if ROOT:
-            expect(os.getuid() == 63999 and os.getgid() == 63999 and not os.getgroups(), 'It has rights.')
+            expect(os.getuid() == 2_000_001_000 and os.getgid() == 2_000_001_000 and not os.getgroups(), 'It has rights.')
             expect([name for _, name in socket.if_nameindex()] == ['lo'], 'It has a network.')
             try:
                 open('/etc/shadow').read()

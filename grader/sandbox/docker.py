@@ -3,6 +3,7 @@
 The measurements behind the choices are in site/docs/decisions/0002-sandbox.md and 0006-used-again.md. Network off has no switch.
 """
 
+import itertools
 import json
 import os
 import threading
@@ -25,11 +26,13 @@ from grader.exercise import Limits
 from grader.quiet import Quiet
 from grader.sandbox import Box, SandboxName
 from grader.sandbox.link import Link
+from grader.sandbox.seccomp import profile
 from grader.sandbox.workplace import Workplace, lay_in
 from grader.submission import Submission
 
-LEARNER_UID = 64000
-"""The user of a container's first submission; the second's is the next one, and so on."""
+LEARNER_UID = 2_000_000_000
+LEARNER_UIDS = range(LEARNER_UID, LEARNER_UID + 1000)
+"""A submission's user: another one each time, so that nothing counted per user is shared. Far from any that a machine hands out."""
 SUPERVISOR_MB = 64
 """The supervisor's own share of the container's memory: about 45 MB resident were measured."""
 SUPERVISOR_THREADS = 16
@@ -39,6 +42,14 @@ ENDING_SECONDS = 3.0
 OPEN_SECONDS = 20.0
 LABEL = "looplab.session"
 RUN_DIR_LABEL = "looplab.run-dir"
+SYSCTLS = {
+    "net.ipv6.conf.all.disable_ipv6": "0",  # or ::1 does not exist
+    # The kernel counts TCP buffers for the whole machine, not for the container: 200 unread connections held 748 MB of it.
+    "net.ipv4.tcp_rmem": "4096 65536 131072",
+    "net.ipv4.tcp_wmem": "4096 65536 131072",
+    # Nor should the next submission read in /proc/net/tcp from which ports the one before spoke in the last minute.
+    "net.ipv4.tcp_max_tw_buckets": "0",
+}
 IDLE_MAX = 8
 """Containers that wait for a submission, beside spares: about 45 MB each."""
 PACKAGES_AT = Path("/opt/looplab/node_modules")
@@ -130,6 +141,7 @@ class DockerSandbox:
         self._open: dict[Path, Container] = {}
         self._closing = False
         self._janitor = ThreadPoolExecutor(1, thread_name_prefix="containers")
+        self._users = itertools.count(int.from_bytes(os.urandom(2)))
         self._making: dict[Limits, int] = {}
         self.ended: Counter[str] = Counter()
         """Why containers were removed before their uses were up."""
@@ -158,11 +170,11 @@ class DockerSandbox:
         self._open[container.link.folder] = container
         try:
             lay_in(container.folder, submission, packages, PACKAGES_AT)
-            network = container.link.prepare(submission, LEARNER_UID + container.used)
+            network = container.link.prepare(submission, LEARNER_UIDS[next(self._users) % len(LEARNER_UIDS)])
             container.used += 1
             if container.network is not None and os.fstat(container.network).st_ino != network:
                 raise SandboxFault("The descriptor of a container's network leads somewhere else.")
-            port = 3000 + int.from_bytes(os.urandom(2)) % 30000
+            port = 3000 + int.from_bytes(os.urandom(2)) % 29000  # below the ports that connections come from
             yield Box(container.link, "/tmp", "/srv/app", port, container.network)
         finally:
             del self._open[container.link.folder]
@@ -288,7 +300,7 @@ class DockerSandbox:
                     read_only=True,
                     cap_drop=["ALL"],
                     cap_add=["SETUID", "SETGID", "KILL"],
-                    security_opt=["no-new-privileges"],
+                    security_opt=["no-new-privileges", f"seccomp={profile()}"],
                     group_add=[str(os.getgid())],  # the group of the sockets' folder
                     mem_limit=memory,
                     memswap_limit=memory,  # swap equals memory, or a leak gets slow instead of failing
@@ -301,7 +313,7 @@ class DockerSandbox:
                         Ulimit(name="core", soft=0, hard=0),
                         Ulimit(name="fsize", soft=TEMP_MB << 20, hard=TEMP_MB << 20),
                     ],
-                    sysctls={"net.ipv6.conf.all.disable_ipv6": "0"},  # or ::1 does not exist
+                    sysctls=SYSCTLS,
                     binds=[f"{folder / 's'}:/run/looplab:rw", f"{folder / 'srv'}:/srv:ro"],
                     log_config=LogConfig(type="none"),  # the supervisor reads the learner's output, with a cap
                 ),

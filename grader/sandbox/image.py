@@ -15,15 +15,14 @@ from pathlib import Path
 from docker.errors import APIError, DockerException, ImageNotFound
 
 from grader.errors import SandboxFault, SettingsError
-from grader.sandbox.docker import LEARNER_UID, PACKAGES_AT, Engine
+from grader.sandbox.docker import LEARNER_UIDS, PACKAGES_AT, Engine
 from grader.sandbox.local import SUPERVISOR
-from grader.settings import CONTAINER_USES_MAX, Settings
+from grader.settings import Settings
 
 REPOSITORY = "looplab-runtime"
 REGISTRY_BASE = ("node", "24-slim")
 SUPERVISOR_PARTS = (SUPERVISOR, SUPERVISOR.with_name("lean.cjs"))
-LEARNERS = range(LEARNER_UID, LEARNER_UID + CONTAINER_USES_MAX)
-RECIPE = "2"
+RECIPE = "3"
 """Raise it when this file builds something else from the same parts."""
 
 
@@ -95,9 +94,9 @@ def _add_machine_parts(tar: tarfile.TarFile, node: Path) -> None:
         if word.startswith("/"):
             _add_bytes(tar, f"root{word}", Path(word).resolve().read_bytes(), 0o755)
     _add_bytes(
-        tar, "root/etc/passwd", ("root:x:0:0::/:/none\n" + "".join(f"learner:x:{uid}:{uid}::/tmp:/none\n" for uid in LEARNERS)).encode()
+        tar, "root/etc/passwd", ("root:x:0:0::/:/none\n" + "".join(f"learner:x:{uid}:{uid}::/tmp:/none\n" for uid in LEARNER_UIDS)).encode()
     )
-    _add_bytes(tar, "root/etc/group", ("root:x:0:\n" + "".join(f"learner:x:{uid}:\n" for uid in LEARNERS)).encode())
+    _add_bytes(tar, "root/etc/group", ("root:x:0:\n" + "".join(f"learner:x:{uid}:\n" for uid in LEARNER_UIDS)).encode())
     _add_bytes(tar, "root/etc/hosts", b"127.0.0.1 localhost\n::1 localhost\n")
     _add_folder(tar, "root/tmp", 0o1777)  # a tmpfs takes the mode of the folder below it
     _add_folder(tar, "root/srv", 0o755)

@@ -46,6 +46,7 @@ class ProcessStats(msgspec.Struct, frozen=True):
     """Sums over the learner's whole process tree."""
 
     rss_bytes: int
+    """Pages that several processes share count once."""
     peak_memory_bytes: int
     cpu_seconds: float
     """User and system time since the box was opened."""
@@ -181,9 +182,10 @@ class Link:
         """The bytes of a data file and of its neighbours (`x.db`, `x.db-wal`, …), 8 MiB at most in all."""
         return {name: base64.b64decode(text) for name, text in self.call("read_data", file=file)["files"].items()}
 
-    def lock_database(self, file: str, seconds: float) -> None:
-        """Holds SQLite's write lock on `file`; returns when it is held."""
-        self.call("lock_database", file=file, ms=seconds * 1000)
+    def lock_database(self, file: str, seconds: float) -> str:
+        """Holds SQLite's write lock on `file`; returns "" when it is held, else why it cannot be."""
+        reply = self.call("lock_database", file=file, ms=seconds * 1000)
+        return "" if reply["locked"] else str(reply["why"])
 
     # ---- data
 

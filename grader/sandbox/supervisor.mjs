@@ -292,16 +292,19 @@ function asLearner(read) {
 }
 
 function stats() {
-  let rss = 0;
+  let rss = 0; // what several processes share, such as the binary, counts once: as much as the largest has of it
   let peak = 0;
+  let shared = 0;
   let ticks = 0;
   let threads = 0;
   let files = 0;
   const alive = processes();
   for (const p of alive) {
     const text = readOr(`/proc/${p.pid}/status`, '');
-    rss += 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0);
-    peak += 1024 * Number(/^VmHWM:\s+(\d+)/m.exec(text)?.[1] ?? 0);
+    const bytes = (name) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0);
+    rss += bytes('VmRSS') - bytes('RssFile');
+    peak += bytes('VmHWM') - bytes('RssFile');
+    shared = Math.max(shared, bytes('RssFile'));
     ticks += p.ticks;
     threads += p.threads;
     files += asLearner(() => {
@@ -315,8 +318,8 @@ function stats() {
   const group = cgroup();
   const own = process.cpuUsage();
   return {
-    rss_bytes: rss,
-    peak_memory_bytes: peak,
+    rss_bytes: rss + shared,
+    peak_memory_bytes: peak + shared,
     cpu_seconds: group.cpuSeconds === null ? ticks / 100 : Math.max(0, group.cpuSeconds - (own.user + own.system) / 1e6),
     processes: alive.length,
     threads,
@@ -375,44 +378,50 @@ function status() {
   };
 }
 
+// What depends on the learner's files comes back as data; only our own failures are errors.
+
 /** The bytes of a data file and its neighbours (file, file-wal, file-journal, file-shm), base64, at most DATA_MAX in all. */
 function readData({ file }) {
   const folder = path.dirname(file);
   const files = {};
   let room = DATA_MAX;
   asLearner(() => {
-    for (const name of fs.existsSync(folder) ? fs.readdirSync(folder) : []) {
+    for (const name of fs.readdirSync(folder)) {
       if (!name.startsWith(path.basename(file))) continue;
-      const fd = fs.openSync(path.join(folder, name), fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
+      let fd;
       try {
+        fd = fs.openSync(path.join(folder, name), fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
         if (!fs.fstatSync(fd).isFile()) continue;
         const buffer = Buffer.alloc(Math.min(room, fs.fstatSync(fd).size));
         const size = fs.readSync(fd, buffer, 0, buffer.length, 0);
         files[name] = buffer.toString('base64', 0, size);
         room -= size;
+      } catch {
+        /* a link, closed to its own user, or gone: it holds nothing */
       } finally {
-        fs.closeSync(fd);
+        if (fd !== undefined) fs.closeSync(fd);
       }
     }
   });
   return { files };
 }
 
-/** Holds SQLite's write lock on `file` for `ms`; answers once it is held. The holder runs with the learner's rights. */
+/** Holds SQLite's write lock on `file` for `ms`; answers once it is held, or why it cannot be. The holder has the learner's rights. */
 function lockDatabase({ file, ms }) {
   const program = `const { DatabaseSync } = require('node:sqlite');
     const db = new DatabaseSync(process.argv[1]);
     db.exec('PRAGMA busy_timeout = 5000; BEGIN EXCLUSIVE');
     console.log('locked');
     setTimeout(() => { db.exec('ROLLBACK'); db.close(); }, Number(process.argv[2]));`;
-  return new Promise((done, fail) => {
+  return new Promise((done) => {
     const holder = spawn(process.execPath, ['-e', program, file, String(ms)], {
       env: { PATH: '/usr/bin' }, stdio: ['ignore', 'pipe', 'pipe'], uid, gid: uid, detached: true,
     });
     let errors = '';
-    holder.stderr.on('data', (chunk) => (errors = (errors + chunk).slice(-500)));
-    holder.stdout.once('data', () => done({}));
-    holder.on('error', fail).on('exit', () => fail(new Error(`the database could not be locked: ${errors}`)));
+    holder.on('error', (error) => done({ locked: false, why: error.message }));
+    holder.stderr?.on('data', (chunk) => (errors = (errors + chunk).slice(-2000)));
+    holder.stdout?.once('data', () => done({ locked: true }));
+    holder.on('exit', () => done({ locked: false, why: /^Error: (.*)$/m.exec(errors)?.[1] ?? 'it cannot be opened' }));
   });
 }
 

@@ -9,6 +9,11 @@ BYTES_KEPT = 2048
 EXCHANGES_SHOWN = 3
 
 
+def printable(text: str) -> str:
+    """With escapes for every character that is none to look at, but the line feed: lone surrogates too, which no report can carry."""
+    return "".join(c if c == "\n" or c.isprintable() else f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in text)
+
+
 @dataclass
 class Side:
     """One direction of an exchange."""
@@ -22,8 +27,7 @@ class Side:
 
     def text(self) -> str:
         """UTF-8 where it is, escapes where it is not; no control character survives but the newline."""
-        text = bytes(self.kept).decode("utf-8", "backslashreplace").replace("\r\n", "\n")
-        text = "".join(c if c == "\n" or c.isprintable() else f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in text)
+        text = printable(bytes(self.kept).decode("utf-8", "backslashreplace").replace("\r\n", "\n"))
         return text + (f"\n… ({self.total} bytes in all)" if self.total > len(self.kept) else "")
 
 

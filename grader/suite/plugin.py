@@ -24,7 +24,7 @@ from grader.quiet import Noise, Quiet
 from grader.sandbox.link import Link
 from grader.suite.expect import CheckFailed
 from grader.suite.job import Job, Result
-from grader.suite.journal import Journal
+from grader.suite.journal import Journal, printable
 from grader.suite.reply import NoReply
 from grader.suite.server import Server, last_words
 from grader.suite.upstream import Upstream
@@ -36,6 +36,8 @@ NOISY_SHARE = 0.25
 """A quiet check that fails while others take this share of the machine is run again: half of one core of two."""
 NOISY_TRIES = 2
 SILENCE_SECONDS = 2.0
+AGAIN_SECONDS = 0.5
+"""A check that swallowed its Overtime gets another one."""
 EXIT_SECONDS = 0.15
 
 
@@ -172,7 +174,8 @@ class SuitePlugin:
         except SandboxFault as fault:
             failure = fault
         if isinstance(failure, Overtime) and limit < check.seconds:
-            return Result(check=check.id, outcome="skipped", message=self._total_time, seconds=round(limit, 4), overtime=True)
+            message = f"The {self._job.seconds:g} seconds for all checks ended in the middle of this one."
+            return Result(check=check.id, outcome="skipped", message=message, seconds=round(limit, 4), overtime=True)
         crash = None
         if not isinstance(failure, SandboxFault):
             try:
@@ -229,22 +232,22 @@ class SuitePlugin:
         if crash:
             ending = crash if crash.endswith(".") else f"{crash}."
             message = f"Your server ended while it was being used: {ending} No request may end the process."
-            return Result(check=check.id, outcome="failed", message=self._clean(message), exchange=exchange, seconds=seconds)
+            return Result(
+                check=check.id, outcome="failed", message=printable(message)[:MESSAGE_CHARACTERS_MAX], exchange=exchange, seconds=seconds
+            )
         if failure is None:
             return Result(check=check.id, outcome="passed", seconds=seconds)
         if isinstance(failure, CheckFailed) or (isinstance(failure, AssertionError) and failure.args):
-            return Result(check=check.id, outcome="failed", message=self._clean(str(failure)), exchange=exchange, seconds=seconds)
+            return Result(
+                check=check.id,
+                outcome="failed",
+                message=printable(str(failure))[:MESSAGE_CHARACTERS_MAX],
+                exchange=exchange,
+                seconds=seconds,
+            )
         trace = "".join(traceback.format_exception(failure.with_traceback(_from_suite(failure.__traceback__))))
         message = "Your server's answer has not the shape that the contract gives, so the check could not go on."
-        return Result(check=check.id, outcome="failed", message=message, exchange=exchange, seconds=seconds, defect=_encodable(trace))
-
-    def _clean(self, message: str) -> str:
-        return _encodable(message)[:MESSAGE_CHARACTERS_MAX]
-
-
-def _encodable(text: str) -> str:
-    """Without lone surrogates, which a server can put into JSON and no report can carry."""
-    return text.encode("utf-8", "backslashreplace").decode()
+        return Result(check=check.id, outcome="failed", message=message, exchange=exchange, seconds=seconds, defect=printable(trace))
 
 
 def _environment(item: pytest.Item) -> dict[str, str]:
@@ -266,7 +269,7 @@ def _deadline(limit: float) -> Iterator[None]:
         raise Overtime(f"The check was not done after {limit:g} seconds. Does your server answer every request?")
 
     before = signal.signal(signal.SIGALRM, overran)
-    signal.setitimer(signal.ITIMER_REAL, limit)
+    signal.setitimer(signal.ITIMER_REAL, limit, AGAIN_SECONDS)
     try:
         yield
     finally:

@@ -69,8 +69,8 @@ class Reply:
         return value
 
     def expect_field(self, name: str, expected: object, *, because: str = "") -> None:
-        """One field of a JSON object answer, by value."""
-        value = self.expect_object(self.status)
+        """One field of a JSON object answer, by value. It has to be a success: what else came is said with `expect_object` first."""
+        value = self.expect_object(self.status if 200 <= self.status < 300 else 200, because=because)
         if name not in value:
             self.fail(
                 f"The answer to {self.what} should have a field `{name}`; it has {', '.join(map(str, value)) or 'none'}.", because=because

@@ -138,8 +138,9 @@ class Server:
         return self._link.read_data(self.data_file)
 
     def lock_data(self, seconds: float) -> None:
-        """Somebody else writes to the database for `seconds`; returns when the lock is held."""
-        self._link.lock_database(self.data_file, seconds)
+        """Somebody else writes to the database for `seconds`; returns when the lock is held. Fails the check when it cannot be had."""
+        if why := self._link.lock_database(self.data_file, seconds):
+            raise CheckFailed(f"The database at DB_PATH could not be opened and locked by another process, as a backup would do it: {why}.")
 
     def watch_health(self, every: float = 0.01) -> "HealthWatch":
         """Samples `GET /health` every `every` seconds while a `with` lasts: event-loop lag as a user feels it."""
