@@ -11,6 +11,10 @@ LooplabError
 A server that does not start, or that fails checks, is no error: it is data in the Report.
 """
 
+import errno
+
+EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS, errno.EIO, errno.EROFS}
+
 
 class LooplabError(Exception):
     """Base of all of them. The text is a sentence for a person: what, where, and what to do."""
@@ -33,8 +37,26 @@ class SubmissionRejected(LooplabError):
 
 
 class SandboxFault(LooplabError):
-    """The machine failed while it graded. Never turns into points."""
+    """The machine failed while it graded. Never turns into points.
+
+    The text stands in the learner's report, so it names nothing of this machine; `detail` is for the operator and the author.
+    """
+
+    def __init__(self, text: str, detail: str = "") -> None:
+        super().__init__(text)
+        self.detail = detail
 
 
 class EngineGone(SandboxFault):
     """The container engine does not answer; every further submission would fail the same way."""
+
+
+def exhausted(error: Exception) -> SandboxFault | None:
+    """The fault behind an error of Python that says: no room, open files, memory or processes are left. None for any other error."""
+    if isinstance(error, OSError) and error.errno in EXHAUSTED:
+        what = f"{error.strerror} ({error.filename})" if error.filename else f"{error.strerror}"
+    elif isinstance(error, MemoryError) or "can't start new thread" in str(error):
+        what = str(error) or "no memory is left"
+    else:
+        return None
+    return SandboxFault(f"This machine ran out of something that gradings need: {what}. Make room, then run the same command again.")

@@ -85,7 +85,8 @@ def grade(
             raise
         except SandboxFault as fault:
             if attempt == SUITE_FAULT_RETRIES:
-                return _without_checks(grader, exercise, submission, learner, seed, "not_graded", str(fault), progress), []
+                report = _without_checks(grader, exercise, submission, learner, seed, "not_graded", str(fault), progress)
+                return report, [fault.detail] if fault.detail else []
     raise AssertionError("unreachable")
 
 
@@ -187,7 +188,8 @@ def _report(
             )
         )
     if run.defects and not run.results:
-        raise SandboxFault(f"The suite of {exercise.slug} did not run: {run.defects[0]}")
+        why = f"The suite of {exercise.slug} is broken, so nothing could be graded. Its author can see why with `looplab verify {exercise.slug}`."
+        raise SandboxFault(why, "\n".join(run.defects))
     return _assemble(
         grader,
         exercise,

@@ -162,9 +162,10 @@ def test_a_suite_that_ends_early_grades_nothing_and_costs_nothing(judge: Judge, 
 
 
 def test_a_suite_that_cannot_be_imported_grades_nothing(judge: Judge) -> None:
-    report, _ = judge({"a": GOOD}, head="import no_such_module\n")
+    report, defects = judge({"a": GOOD}, head="import no_such_module\n")
     assert (report.verdict, report.points) == ("not_graded", None)
-    assert "no_such_module" in report.facts.message
+    assert "The suite of mini is broken" in report.facts.message
+    assert "no_such_module" in defects[0]  # for the author alone
 
 
 def test_each_environment_gets_a_server_of_its_own(judge: Judge) -> None:

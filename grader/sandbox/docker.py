@@ -40,6 +40,8 @@ TEMP_MB = 64
 ENDING_SECONDS = 3.0
 """How long the engine may take to notice that a container has ended."""
 OPEN_SECONDS = 20.0
+LOOK_SECONDS = 1.0
+"""How often it is looked whether a container that should come up still runs."""
 LABEL = "looplab.session"
 RUN_DIR_LABEL = "looplab.run-dir"
 SYSCTLS = {
@@ -74,9 +76,9 @@ class Engine:
         try:
             yield
         except ImageNotFound as error:
-            raise SettingsError("The runtime image is missing. Run `make setup` (or `looplab image build`).") from error
+            raise SettingsError("The runtime image is missing. Run `make setup` (or `looplab setup`).") from error
         except APIError as error:
-            raise SandboxFault(f"Docker could not {doing}: {error.explanation or error}.") from error
+            raise SandboxFault(f"Docker could not {doing}.", str(error.explanation or error)) from error
         except (DockerException, requests.exceptions.RequestException, OSError) as error:
             raise EngineGone(f"Docker does not answer ({doing}). Start it, then run the same command again.") from error
 
@@ -271,15 +273,19 @@ class DockerSandbox:
             return None
 
     def _wait_for(self, link: Link, container: str) -> None:
-        try:
-            link.open(time.monotonic() + OPEN_SECONDS)
-        except SandboxFault:
-            with self._engine.errors("inspect a container"):
-                state = self._engine.client.api.inspect_container(container)["State"]
+        deadline = time.monotonic() + OPEN_SECONDS
+        while True:
+            try:
+                return link.open(min(deadline, time.monotonic() + LOOK_SECONDS))
+            except SandboxFault:
+                with self._engine.errors("inspect a container"):
+                    state = self._engine.client.api.inspect_container(container)["State"]
+                if state["Running"] and time.monotonic() < deadline:
+                    continue  # one that has ended will not come up any more
             raise SandboxFault(
                 f"The container's supervisor did not come up within {OPEN_SECONDS:g} s (state {state['Status']}, "
                 f"exit code {state['ExitCode']}). `looplab doctor` checks the engine."
-            ) from None
+            )
 
     def _create(self, folder: Path, limits: Limits) -> str:
         api = self._engine.client.api

@@ -36,6 +36,7 @@ class ServerStatus(msgspec.Struct, frozen=True):
     """Somebody accepts connections on PORT."""
     starts: int = 0
     listening_on: tuple[int, ...] = ()
+    """PORT when it is reachable; else every port that the program listens on."""
     out_of_memory: bool = False
     output: str = ""
     output_truncated: bool = False

@@ -41,9 +41,10 @@ class Workplace:
         )
         if closed:  # suites run under a user of their own, which must reach the sockets
             raise SettingsError(f"LOOPLAB_RUN_DIR: other users cannot pass through {closed}. Allow it (chmod o+x), or name another folder.")
-        self.folder.mkdir(mode=0o711)
-        self._lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        with self._register():
+            self.folder.mkdir(mode=0o711)
+            self._lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,9 +71,20 @@ class Workplace:
 
     def sweep(self) -> None:
         """Removes the folders of dead sessions. Their containers are found by their labels: `docker.sweep`."""
-        for folder in self.run_dir.glob("g*"):
-            if (folder / "lock").exists() and not self.lives(folder.name):  # without a lock it is just being made, or being removed
-                shutil.rmtree(folder, ignore_errors=True)
+        with self._register():  # so that one without a lock is not just being made: its grader died before, or while it tidied up
+            for folder in self.run_dir.glob("g*"):
+                if not self.lives(folder.name):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def _register(self) -> Iterator[None]:
+        """Held while a session is made and while dead ones are swept."""
+        register = os.open(self.run_dir / "sessions.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(register, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(register)
 
     @contextmanager
     def box_folder(self) -> Iterator[Path]:

@@ -46,6 +46,7 @@ class SuiteHost:
     """Owns the warm process. Thread-safe: many gradings may run at the same time. Use as a context manager."""
 
     def __init__(self, *, warm: bool = True, started: Started | None = None) -> None:
+        self._warm = warm
         self._process, self._channel = started or start_suite_process(warm=warm)
         self._lock = threading.Lock()
         self._running: set[int] = set()
@@ -79,6 +80,9 @@ class SuiteHost:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             with self._lock:
+                if self._process.poll() is not None:  # somebody killed it: the others need one
+                    self._channel.close()
+                    self._process, self._channel = start_suite_process(warm=self._warm)
                 socket.send_fds(self._channel, [msgspec.json.encode(job)], [writer] if network is None else [writer, network])
         except OSError as error:
             os.close(reader)

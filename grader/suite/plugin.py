@@ -18,7 +18,7 @@ from types import TracebackType
 import pytest
 from _pytest.runner import runtestprotocol
 
-from grader.errors import SandboxFault
+from grader.errors import SandboxFault, exhausted
 from grader.exercise import Check
 from grader.quiet import Noise, Quiet
 from grader.sandbox.link import Link
@@ -173,6 +173,8 @@ class SuitePlugin:
             failure = self._failure or down
         except SandboxFault as fault:
             failure = fault
+        if isinstance(failure, Exception):
+            failure = exhausted(failure) or failure  # connections or threads of ours, not of the learner's
         if isinstance(failure, Overtime) and limit < check.seconds:
             message = f"The {self._job.seconds:g} seconds for all checks ended in the middle of this one."
             return Result(check=check.id, outcome="skipped", message=message, seconds=round(limit, 4), overtime=True)

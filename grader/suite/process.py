@@ -51,13 +51,13 @@ def main() -> None:
             os._exit(0)  # there is nothing to tidy up, and the grader waits for this end
         suite = _fingerprint(msgspec.json.decode(data, type=Job).tests)
         for _ in range(2):
-            keeper = keepers.pop(suite, None) or _fork_keeper(
-                [channel.fileno(), *descriptors, *(other.fileno() for other in keepers.values())], libc
-            )
+            keeper = keepers.pop(suite, None)
             try:
+                keeper = keeper or _fork_keeper([channel.fileno(), *descriptors, *(other.fileno() for other in keepers.values())], libc)
                 socket.send_fds(keeper, [data], descriptors)
-            except OSError:
-                keeper.close()  # it was killed; the next one is made for this job
+            except OSError:  # it was killed, and the next one is made for this job; or no process is left: the grader sees its pipe close
+                if keeper:
+                    keeper.close()
                 continue
             keepers[suite] = keeper
             break
@@ -123,7 +123,11 @@ def _keep(channel: socket.socket, libc: ctypes.CDLL) -> NoReturn:
             gc.collect()
             gc.freeze()  # what was imported is shared with the children for good
             while data:
-                if os.fork() == 0:
+                try:
+                    child = os.fork()
+                except OSError:  # no process is left: the grader sees the pipe close, and nobody is graded by it
+                    child = -1
+                if child == 0:
                     channel.close()
                     _child(run, data, descriptors, libc)
                 for descriptor in descriptors:
@@ -170,7 +174,7 @@ def _drop_rights(libc: ctypes.CDLL, seconds: float, network: list[int]) -> None:
         resource.RLIMIT_CPU: int(seconds) + 30,
         resource.RLIMIT_AS: MEMORY_BYTES,
         resource.RLIMIT_FSIZE: 1024 * 1024,
-        resource.RLIMIT_NOFILE: 2048,
+        resource.RLIMIT_NOFILE: 1024,  # what select(2) can look at
         resource.RLIMIT_CORE: 0,
     }
     for what, limit in limits.items():
