@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader.errors import EngineGone, SettingsError, SubmissionRejected
+from grader.errors import EngineGone, SandboxFault, SettingsError, SubmissionRejected, exhausted
 from grader.exercise import Exercise
 from grader.grade import Grader, grade_read
 from grader.report import Report
@@ -20,6 +20,10 @@ from grader.store import Store
 from grader.submission import Submission, read_submission
 
 ARCHIVES = (".zip", ".tar.gz", ".tgz", ".ipynb", ".mjs", ".js", ".cjs", ".ts")
+NAME_MAX = 100
+"""Characters of a learner's name."""
+REMARKS_MAX = 10
+"""About one learner's folder: who puts 10,000 files there must not fill the operator's screen."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +54,34 @@ def find_submissions(folder: Path, exercises: list[Exercise]) -> tuple[list[Hand
         elif learner.is_symlink() or not learner.is_dir():
             remarks.append(f"{learner.name}: is not a learner's folder; passed over.")
         else:
-            paths = sorted(learner.iterdir())
-            slugs = ["" if path.is_symlink() else _slug(path) for path in paths]
-            for path, slug in zip(paths, slugs, strict=True):
-                if slug in by_slug and slugs.count(slug) > 1:  # which of them counts is not ours to guess
-                    name = f"{learner.name}/{printable(path.name)}"
-                    remarks.append(f"{name}: is one of several submissions for {slug}; keep one. Passed over.")
-                elif slug in by_slug:
-                    found.append(Handed(learner.name, by_slug[slug], path))
-                elif not path.name.startswith("."):
-                    remarks.append(f"{learner.name}/{printable(path.name)}: is no exercise; passed over.")
+            handed, said = _of_learner(learner, by_slug)
+            found += handed
+            remarks += said[:REMARKS_MAX]
+            if len(said) > REMARKS_MAX:
+                remarks.append(f"{learner.name}: and {len(said) - REMARKS_MAX} more that are no exercise; passed over.")
     if not found:
         raise SettingsError(
             f"{folder} holds no submission. A class is DIR/<learner>/<exercise>/, with exercises as `looplab list` names them."
         )
+    return found, remarks
+
+
+def _of_learner(learner: Path, by_slug: dict[str, Exercise]) -> tuple[list[Handed], list[str]]:
+    try:
+        paths = sorted(learner.iterdir())
+        slugs = ["" if path.is_symlink() else _slug(path) for path in paths]
+    except OSError as error:  # one learner's closed folder must not stop the class
+        return [], [f"{learner.name}: cannot be read ({error.strerror}). Allow it, then run the same command again. Passed over."]
+    found: list[Handed] = []
+    remarks: list[str] = []
+    for path, slug in zip(paths, slugs, strict=True):
+        name = f"{learner.name}/{printable(path.name)}"
+        if slug in by_slug and slugs.count(slug) > 1:  # which of them counts is not ours to guess
+            remarks.append(f"{name}: is one of several submissions for {slug}; keep one. Passed over.")
+        elif slug in by_slug:
+            found.append(Handed(learner.name, by_slug[slug], path))
+        elif not path.name.startswith("."):
+            remarks.append(f"{name}: is no exercise; passed over.")
     return found, remarks
 
 
@@ -72,13 +90,16 @@ def _slug(path: Path) -> str:
 
 
 def bad_name(name: str) -> str | None:
-    if any(unicodedata.category(c).startswith("C") for c in name) or len(name) > 100:
-        return f"{printable(name)}: a learner's name must be printable text of at most 100 characters; passed over."
+    """A sentence about a learner's name that no report may carry. `/` cannot stand in a folder's name, but in an argument."""
+    if any(unicodedata.category(c)[0] == "C" or unicodedata.category(c) in ("Zl", "Zp") for c in name) or len(name) > NAME_MAX:
+        return f"{printable(name)}: a learner's name must be printable text of at most {NAME_MAX} characters; passed over."
+    if not name.strip() or name in (".", "..") or "/" in name:
+        return f'"{printable(name)}": a learner\'s name must be the name of a folder; passed over.'
     return None
 
 
 def printable(name: str) -> str:
-    return "".join(c if not unicodedata.category(c).startswith("C") else "�" for c in name)[:100]
+    return "".join(c if not unicodedata.category(c).startswith(("C", "Zl", "Zp")) else "�" for c in name)[:NAME_MAX]
 
 
 class Stopped(EngineGone):
@@ -90,8 +111,9 @@ def grade_class(
 ) -> Generator[tuple[Report, bool], None, None]:
     """Grades everything handed in; yields each report as it is saved, and whether it was there already.
 
-    Raises Stopped when the engine goes away: reports yielded so far are saved, running ones are not. Without `seed` every
-    grading draws its own; two runs can only be compared with the same one.
+    Raises Stopped when nothing more can be graded or kept, since the engine, the image, the disk or the database is gone: reports
+    yielded so far are saved, running ones are not. Without `seed` every grading draws its own; two runs can only be compared with
+    the same one.
     """
     stopped = threading.Event()
 
@@ -100,12 +122,17 @@ def grade_class(
             return None
         try:
             report, _ = grade_read(grader, item.exercise, item.read, learner=item.learner, seed=seed)
-        except EngineGone:
+            if stopped.is_set() and report.verdict == "not_graded":
+                return None  # it was cut off by the end of the run: not worth a row
+            store.add(report)
+        except (SandboxFault, SettingsError) as error:  # all the others would meet the same
             stopped.set()
+            raise Stopped(str(error)) from error
+        except Exception as error:
+            stopped.set()
+            if fault := exhausted(error):
+                raise Stopped(str(fault)) from error
             raise
-        if stopped.is_set() and report.verdict == "not_graded":
-            return None  # it was cut off by the end of the run: not worth a row
-        store.add(report)
         return report
 
     waiting = []
@@ -115,17 +142,19 @@ def grade_class(
             yield known, True
         else:
             waiting.append(item)
-    gone: EngineGone | None = None
+    waiting.sort(key=lambda item: item.exercise.slug)  # those who share limits can share containers
+    end: Stopped | None = None
     with ThreadPoolExecutor(parallel, thread_name_prefix="grade") as pool:
-        pending: set[Future[Report | None]] = {pool.submit(one, item) for item in waiting}
+        pending: set[Future[Report | None]] = set()
         try:
+            pending.update(pool.submit(one, item) for item in waiting)
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
                     try:
                         report = future.result()
-                    except EngineGone as error:
-                        gone = error
+                    except Stopped as error:
+                        end = end or error
                         continue
                     if report:
                         yield report, False
@@ -137,8 +166,8 @@ def grade_class(
             stopped.set()
             for future in pending:
                 future.cancel()
-    if gone:
-        raise Stopped(str(gone)) from gone
+    if end:
+        raise end
 
 
 def graded_before(store: Store, item: Handed) -> Report | None:

@@ -140,7 +140,7 @@ def load_exercises(root: Path) -> list[Exercise]:
 def load_exercise(root: Path, slug: str) -> Exercise:
     """Reads and validates one exercise. Raises SettingsError when it does not exist, ExerciseError when it is wrong."""
     folder = root / slug
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", slug) or not (folder / "exercise.toml").is_file():
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,80}", slug) or not (folder / "exercise.toml").is_file():
         known = [path.parent.name for path in root.glob("*/exercise.toml")]
         if slug in known:
             raise ExerciseError(f"exercises/{slug}: the name of an exercise's folder is made of a-z, 0-9 and -.")

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import tarfile
 import unicodedata
 import warnings
@@ -411,14 +412,14 @@ def test_anything_but_files_and_folders_in_a_tar_is_refused(tmp_path: Path, kind
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = folder_of(tmp_path, {"server.mjs": SERVER, "secret/a.mjs": b""})
-    listing = os.scandir
+    opening = os.open
 
-    def refuse(path: bytes) -> object:
-        if path.endswith(b"secret"):
+    def refuse(path: str, flags: int, *, dir_fd: int | None = None) -> int:
+        if path == "secret":
             raise PermissionError(13, "Permission denied")
-        return listing(path)
+        return opening(path, flags, dir_fd=dir_fd)
 
-    monkeypatch.setattr(os, "scandir", refuse)  # as root, no folder refuses by itself
+    monkeypatch.setattr(os, "open", refuse)  # as root, no folder refuses by itself
     assert '"secret/" cannot be read: Permission denied' in refusal(folder)
 
 
@@ -607,7 +608,7 @@ def test_a_cell_of_an_odd_shape_holds_no_file(tmp_path: Path, source: object) ->
 
 @pytest.mark.parametrize("text", ["", "{", "print(1)", b"\xff\xfe\xff", b"PK\x03\x04", "[" * 200_000, '{"cells":' * 100_000, "1" * 10_000])
 def test_a_notebook_that_is_not_json_is_refused(tmp_path: Path, text: str | bytes) -> None:
-    assert "not valid JSON" in refusal(notebook_text(tmp_path, text))
+    assert re.search("not valid JSON|UTF-16|not a notebook of format 4", refusal(notebook_text(tmp_path, text)))
 
 
 @pytest.mark.parametrize(
@@ -619,11 +620,13 @@ def test_json_without_cells_is_no_notebook(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("cell", ["null", "5", '"%%file server.mjs"', "[]", "{}", '{"cell_type":["code"]}', '{"cell_type":"code"}'])
 def test_cells_of_wrong_types_hold_no_file(tmp_path: Path, cell: str) -> None:
-    assert "no cell that begins with" in refusal(notebook_text(tmp_path, f'{{"cells":[{cell}]}}'))
+    assert re.search("no cell that begins with|not a notebook of format 4", refusal(notebook_text(tmp_path, f'{{"cells":[{cell}]}}')))
 
 
 def test_a_notebook_of_too_many_cells_is_refused(tmp_path: Path) -> None:
-    assert f"more than {ENTRIES_MAX} cells" in refusal(notebook_text(tmp_path, '{"cells":[' + "{}," * 100_000 + "{}]}"))
+    cell = '{"cell_type":"raw"}'
+
+    assert f"more than {ENTRIES_MAX} cells" in refusal(notebook_text(tmp_path, f'{{"cells":[{f"{cell}," * 100_000}{cell}]}}'))
 
 
 def test_a_notebook_with_a_huge_output_is_refused(tmp_path: Path) -> None:
@@ -657,7 +660,7 @@ def test_a_name_below_the_exercise_may_not_lead_out_of_it(tmp_path: Path, name: 
 
 
 def test_half_a_surrogate_pair_in_a_cell_is_not_utf8(tmp_path: Path) -> None:
-    assert "not UTF-8" in refusal(notebook_of(tmp_path, "%%file server.mjs\n\ud800"))
+    assert "holds half a character" in refusal(notebook_of(tmp_path, "%%file server.mjs\n\ud800"))
 
 
 # ---- anything at all

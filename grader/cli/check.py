@@ -57,7 +57,9 @@ def check(exercise: str, path: Path | None, watch: bool, seed: int | None, as_js
             def once() -> int:
                 report, defects = grade_path(grader, loaded, place, seed=seed)
                 if as_json:
-                    click.echo(report.to_json())
+                    from grader.formats.text import safe_json
+
+                    click.echo(safe_json(report.to_json()))
                 else:
                     from grader.formats.terminal import print_report
 

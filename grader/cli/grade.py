@@ -3,14 +3,19 @@
 import sys
 import time
 from collections.abc import Sized
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from grader.errors import SandboxFault, SettingsError
+from grader.errors import EngineGone, SandboxFault, SettingsError
 from grader.exercise import Exercise, load_exercise, load_exercises
 from grader.report import Report
 from grader.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from grader.store import Store
 
 PathOption = click.Path(path_type=Path)
 
@@ -56,9 +61,14 @@ def grade(
     """
     if (path is None) == (class_dir is None):
         raise click.UsageError("Give either PATH or --class DIR.")
+    if learner is not None:
+        from grader.classes import bad_name
+
+        if complaint := bad_name(learner):
+            raise SettingsError(f"--learner {complaint.removesuffix('; passed over.')}.")
     settings = read_settings()
     if class_dir is not None:
-        reports = grade_and_show(settings, class_dir, sandbox, parallel, again, as_json)
+        reports = grade_and_show(settings, class_dir, sandbox, parallel, again, as_json, seed)
         loaded = load_exercises(settings.exercises)
     else:
         assert path is not None
@@ -79,17 +89,22 @@ def _grade_one(
 
     if not path.exists():
         raise SettingsError(f"There is nothing at {path}. Name the folder or file of a submission.")
-    with open_grader(settings, sandbox, warm=False) as grader:
-        report, defects = grade_path(grader, exercise, path, learner=learner, seed=seed)
-    if not no_store:
-        from grader.store import open_store
+    with ExitStack() as stack:
+        store: Store | None = None
+        if not no_store:
+            from grader.store import open_store
 
-        with open_store(settings.database_url) as store:
+            store = stack.enter_context(open_store(settings.database_url))  # before the work, which would be for nothing without it
+        grader = stack.enter_context(open_grader(settings, sandbox, warm=False))
+        report, defects = grade_path(grader, exercise, path, learner=learner, seed=seed)
+        if store:
             store.add(report)
     for defect in defects:
         click.echo(f"A defect of the suite, for its author:\n{defect}", err=True)
     if as_json:
-        click.echo(report.to_json())
+        from grader.formats.text import safe_json
+
+        click.echo(safe_json(report.to_json()))
     else:
         from grader.formats.terminal import print_report
 
@@ -97,18 +112,21 @@ def _grade_one(
     return report
 
 
-def grade_and_show(settings: Settings, folder: Path, sandbox: str, parallel: int | None, again: bool, as_json: bool) -> list[Report]:
+def grade_and_show(
+    settings: Settings, folder: Path, sandbox: str, parallel: int | None, again: bool, as_json: bool, seed: int | None = None
+) -> list[Report]:
     from rich.console import Console
 
-    from grader.classes import Stopped, default_parallel, find_submissions, grade_class
+    from grader.classes import default_parallel, find_submissions, grade_class
     from grader.cli.common import open_grader
     from grader.formats.table import class_progress, print_class
+    from grader.formats.text import safe, safe_json
     from grader.store import open_store
 
     handed, remarks = find_submissions(folder, load_exercises(settings.exercises))
     console = Console(stderr=True, highlight=False)
     for remark in remarks:
-        console.print(remark, style="yellow", markup=False)
+        console.print(safe(remark), style="yellow", markup=False, soft_wrap=True)
     reports: list[Report] = []
     kept = 0
     began = time.monotonic()
@@ -118,22 +136,26 @@ def grade_and_show(settings: Settings, folder: Path, sandbox: str, parallel: int
             open_store(settings.database_url) as store,
             class_progress(console, len(handed)) as step,
         ):
-            for report, known in grade_class(grader, handed, store, parallel=parallel or default_parallel(), again=again):
+            for report, known in grade_class(grader, handed, store, parallel=parallel or default_parallel(), again=again, seed=seed):
                 reports.append(report)
                 kept += known
                 step(report)
                 if as_json:
-                    sys.stdout.buffer.write(report.to_json() + b"\n")
+                    sys.stdout.buffer.write(safe_json(report.to_json()) + b"\n")
                     sys.stdout.buffer.flush()
-    except Stopped as stopped:
-        raise SandboxFault(f"{stopped}\n{_saved(reports, handed)}") from stopped
+    except EngineGone as gone:  # in the middle (Stopped), or while its containers were being put away
+        raise SandboxFault(f"{gone}\n{_saved(reports, handed)}") from gone
     except KeyboardInterrupt:
         console.print(f"\n{_saved(reports, handed)}", markup=False)
         raise
     if not as_json:
         print_class(reports)
     took = time.monotonic() - began
-    new = len(reports) - kept
+    lost = [report for report in reports if report.verdict == "not_graded"]
+    if lost:
+        why = f"{len(lost)} of {len(reports)} are not graded: {safe(lost[0].facts.message)} Run the same command again to grade them."
+        console.print(why, style="yellow", markup=False, soft_wrap=True)
+    new = len(reports) - kept - len(lost)
     console.print(
         f"{new} graded in {took:.1f} s" + (f", {kept} were graded before (--again grades them anew)" if kept else "") + ".", style="dim"
     )
@@ -141,7 +163,8 @@ def grade_and_show(settings: Settings, folder: Path, sandbox: str, parallel: int
 
 
 def _saved(reports: list[Report], handed: Sized) -> str:
-    return f"{len(reports)} of {len(handed)} are graded and saved. Run the same command again to go on."
+    graded = sum(report.verdict != "not_graded" for report in reports)
+    return f"{graded} of {len(handed)} are graded and saved. Run the same command again to go on."
 
 
 def _write_files(reports: list[Report], exercises: list[Exercise], junit: Path | None, ctrf: Path | None) -> None:

@@ -96,7 +96,7 @@ def autograde(assignment: str, learners: tuple[str, ...], parallel: int | None, 
 
     from grader.classes import Stopped, default_parallel
     from grader.exercise import load_exercise
-    from grader.formats.terminal import safe
+    from grader.formats.text import safe
     from grader.notebooks.nbgrader_autograde import autograde as autograde_notebooks
     from grader.notebooks.nbgrader_autograde import find_handed
     from grader.notebooks.nbgrader_gradebook import NbgraderCourse
@@ -146,7 +146,8 @@ def _table(rows: "list[Row]") -> "Table":
     from rich.text import Text
 
     from grader.formats.table import COLOURS
-    from grader.formats.terminal import VERDICTS, safe
+    from grader.formats.terminal import VERDICTS
+    from grader.formats.text import safe
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column, side in (("learner", "left"), ("notebook", "left"), ("checks", "left"), ("gradebook", "right"), ("", "left")):

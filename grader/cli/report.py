@@ -15,6 +15,7 @@ def report(number: int | None, learner: str | None, as_json: bool) -> int:
     from grader.exercise import load_exercise
     from grader.formats.table import print_class
     from grader.formats.terminal import print_report
+    from grader.formats.text import safe_json
     from grader.store import open_store
 
     settings = read_settings()
@@ -32,7 +33,7 @@ def report(number: int | None, learner: str | None, as_json: bool) -> int:
         )
     if as_json:
         for kept in chosen:
-            click.echo(kept.to_json())
+            click.echo(safe_json(kept.to_json()))
     elif number is None and learner is None:
         print_class(chosen)
     else:

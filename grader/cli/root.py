@@ -2,11 +2,12 @@
 
 import difflib
 import importlib
+import io
 import sys
 
 import click
 
-from grader.errors import ExerciseError, LessonError, SandboxFault, SettingsError
+from grader.errors import ExerciseError, LessonError, SandboxFault, SettingsError, exhausted
 from grader.warm import Started
 
 COMMANDS = {
@@ -60,17 +61,31 @@ def run(started: Started | None) -> int:
     try:
         code = root.main(standalone_mode=False, obj=started)
     except click.ClickException as error:
-        error.show()
+        words = io.StringIO()
+        error.show(file=words)
+        print(_safe(words.getvalue()), end="", file=sys.stderr)
         return 2
     except (SettingsError, ExerciseError, LessonError) as error:
-        print(f"looplab: {error}", file=sys.stderr)
+        print(f"looplab: {_safe(str(error))}", file=sys.stderr)
         return 2
     except SandboxFault as error:
-        print(f"looplab: {error}", file=sys.stderr)
+        print(f"looplab: {_safe(str(error))}", file=sys.stderr)
         return 3
     except (KeyboardInterrupt, click.Abort):
         print("\nInterrupted. Nothing is left running.", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 1
+    except (OSError, RuntimeError, MemoryError) as error:
+        if fault := exhausted(error):
+            print(f"looplab: {_safe(str(fault))}", file=sys.stderr)
+            return 3
+        raise
     return code if isinstance(code, int) else 0
+
+
+def _safe(text: str) -> str:
+    """A message may name a file or an argument, and these are called as their maker liked."""
+    from grader.formats.text import safe
+
+    return safe(text)

@@ -7,7 +7,7 @@ from typing import Any
 
 from grader import __version__
 from grader.exercise import Exercise
-from grader.formats.text import feedback
+from grader.formats.text import feedback, safe_json
 from grader.report import CheckResult, Report
 
 SPEC_VERSION = "0.0.0"
@@ -30,7 +30,7 @@ def ctrf_json(reports: list[Report], exercises: list[Exercise]) -> bytes:
             "tests": tests,
         },
     }
-    return json.dumps(document, ensure_ascii=False, indent=2).encode()
+    return safe_json(json.dumps(document, ensure_ascii=False, indent=2).encode("utf-8", "replace"))
 
 
 def _tests(report: Report) -> list[dict[str, Any]]:

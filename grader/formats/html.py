@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from html import escape
 
 from grader.exercise import Exercise, Task
-from grader.formats.terminal import OUTPUT_LINES, SIGNS, VERDICTS, excerpt, safe
+from grader.formats.terminal import OUTPUT_LINES, SIGNS, VERDICTS, excerpt
+from grader.formats.text import safe
 from grader.report import CheckResult, Exchange, Report
 
 # Each with a contrast of about 4 to 1 on white and on JupyterLab's black. No CSS variables: JupyterLab takes them out of outputs that

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from grader.formats.terminal import safe
+from grader.formats.text import safe
 from grader.report import Report
 
 COLOURS = {"passed": "green", "partial": "yellow", "failed": "red", "did_not_start": "red", "rejected": "red", "not_graded": "magenta"}

@@ -1,6 +1,5 @@
 """A report for a person at a terminal."""
 
-import unicodedata
 from collections.abc import Iterator
 
 from rich.console import Console, Group, RenderableType
@@ -9,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.exercise import Exercise
+from grader.formats.text import safe
 from grader.report import CheckResult, Exchange, Report
 
 SIGNS = {"passed": ("✓", "green"), "failed": ("✗", "bold red"), "skipped": ("·", "yellow")}
@@ -26,13 +26,6 @@ VERDICTS = {
 def print_report(report: Report, exercise: Exercise, *, hints: bool = True, command: str = "", console: Console | None = None) -> None:
     """Writes the whole feedback to `console` (default: standard output)."""
     (console or Console(highlight=False)).print(Group(*_report(report, exercise, hints, command)))
-
-
-def safe(text: str) -> str:
-    """Text from a learner's program without anything that could drive a terminal or hide in it."""
-    return "".join(
-        c if c == "\n" or not unicodedata.category(c).startswith("C") else "�" for c in text.replace("\r\n", "\n").replace("\t", "    ")
-    )
 
 
 def _report(report: Report, exercise: Exercise, hints: bool, command: str) -> Iterator[RenderableType]:

@@ -194,6 +194,9 @@ c.CourseDirectory.root = os.path.dirname(os.path.abspath(__file__))
 # What `nbgrader generate_assignment` puts in place of the part of an answer between BEGIN SOLUTION and END SOLUTION.
 c.ClearSolutions.code_stub = {{**ClearSolutions().code_stub, "javascript": "{STUB}"}}
 
+# Names come from learners: in grades.csv a comma in one stays in its column, and none is a formula of a spreadsheet.
+c.ExportApp.plugin_class = "grader.notebooks.nbgrader_export.CsvExport"
+
 # nbgrader would run what learners wrote, here on this machine, and overwrite the scores. With this line `nbgrader autograde`, and the
 # button in formgrader, hand over to `looplab nbgrader autograde`. Assignments that are none of Looplab's are graded as ever.
 c.Autograde.exporter_class = "grader.notebooks.nbgrader_guard.HandOver"

@@ -12,8 +12,8 @@ import msgspec
 
 from grader.exercise import Exercise
 from grader.formats.html import report_html
-from grader.formats.terminal import SIGNS, safe
-from grader.formats.text import feedback
+from grader.formats.terminal import SIGNS
+from grader.formats.text import feedback, safe
 from grader.notebooks.cells import as_file
 from grader.notebooks.nbgrader_released import Check, Released, nbgrader_of, source_of
 from grader.notebooks.nbgrader_submitted import Answers

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from grader.errors import SettingsError
+from grader.errors import SandboxFault, SettingsError, exhausted
 from grader.report import Report, from_json
 
 BUSY_SECONDS = 10
@@ -34,7 +34,7 @@ reports = sa.Table(
 
 
 class Store:
-    """A database of reports. Thread-safe. Use `open_store`."""
+    """A database of reports. Thread-safe. Use `open_store`. Every method raises SandboxFault when the database cannot do it now."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
@@ -52,13 +52,13 @@ class Store:
             "graded_at": datetime.now(UTC),
             "report": report.to_json(),
         }
-        with self._engine.begin() as connection:
+        with _faults(f"keep the report of {report.learner or 'somebody'} for {report.exercise}"), self._engine.begin() as connection:
             number = connection.execute(sa.insert(reports).values(**row)).inserted_primary_key
         assert number is not None
         return int(number[0])
 
     def get(self, number: int) -> Report | None:
-        with self._engine.connect() as connection:
+        with _faults("read a report"), self._engine.connect() as connection:
             data = connection.scalar(sa.select(reports.c.report).where(reports.c.id == number))
         return from_json(data) if data is not None else None
 
@@ -66,7 +66,7 @@ class Store:
         """The newest report of each learner and exercise, with its number."""
         newest = sa.select(sa.func.max(reports.c.id)).group_by(reports.c.learner, reports.c.exercise)
         query = sa.select(reports.c.id, reports.c.report).where(reports.c.id.in_(newest)).order_by(reports.c.learner, reports.c.exercise)
-        with self._engine.connect() as connection:
+        with _faults("read the reports"), self._engine.connect() as connection:
             return [(row.id, from_json(row.report)) for row in connection.execute(query)]
 
     def graded(self, learner: str, exercise: str, exercise_digest: str, submission_digest: str) -> Report | None:
@@ -83,14 +83,25 @@ class Store:
             .order_by(reports.c.id.desc())
             .limit(1)
         )
-        with self._engine.connect() as connection:
+        with _faults("look for a report"), self._engine.connect() as connection:
             data = connection.scalar(query)
         return from_json(data) if data is not None else None
 
 
 @contextmanager
+def _faults(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.OperationalError as error:  # its disk is full or fails, somebody holds it locked, its server is away
+        raise SandboxFault(f"The database could not {doing}: {error.orig}. Mend that, then run the same command again.") from error
+
+
+@contextmanager
 def open_store(url: str) -> Iterator[Store]:
-    """Opens the database at an SQLAlchemy URL and makes its tables. Raises SettingsError when it cannot be used."""
+    """Opens the database at an SQLAlchemy URL and makes its tables.
+
+    Raises SettingsError when it cannot be used, SandboxFault when its disk is full or fails.
+    """
     try:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
@@ -106,7 +117,11 @@ def open_store(url: str) -> Iterator[Store]:
             for index in reports.indexes:
                 connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
     except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
-        raise SettingsError(f"LOOPLAB_DATABASE_URL: the database {parsed!r} cannot be opened: {error}") from error
+        cause = getattr(error, "orig", error)
+        complaint = f"The database {parsed!r} cannot be opened: {cause}."
+        if exhausted(cause) or getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise SandboxFault(f"{complaint} Mend that, then run the same command again.") from error
+        raise SettingsError(f"LOOPLAB_DATABASE_URL: {complaint}") from error
     try:
         yield Store(engine)
     finally:

@@ -22,6 +22,8 @@ from grader.submission.rules import (
     too_big,
 )
 
+NO_FILE = {stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK}
+
 
 def _bounded(stream: IO[bytes], name: str) -> bytes:
     data = stream.read(FILE_BYTES_MAX + 1)
@@ -41,16 +43,19 @@ def _without_common_folder(found: list[tuple[str, bytes]]) -> Iterator[tuple[str
 def from_zip(data: bytes) -> Iterator[tuple[str, bytes]]:
     found: list[tuple[str, bytes]] = []
     total = 0
+    if data.count(b"PK\x01\x02") > rules.ENTRIES_MAX:  # headers of entries: counted before a library builds an object for each
+        raise SubmissionRejected(f"The archive has more than {rules.ENTRIES_MAX} entries. Submit only what you wrote.")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if len(archive.infolist()) > rules.ENTRIES_MAX:
-                raise SubmissionRejected(f"The archive has more than {rules.ENTRIES_MAX} entries. Submit only what you wrote.")
             for item in archive.infolist():
                 name = checked_name(_zip_name(item))
                 if name is None or item.filename.endswith("/"):
                     continue
-                if stat.S_ISLNK(item.external_attr >> 16):
+                mode = item.external_attr >> 16  # as Unix writes it; others leave it 0
+                if stat.S_ISLNK(mode):
                     raise SubmissionRejected(f"{shown(name)} is a symbolic link. Put the file itself into the archive.")
+                if stat.S_IFMT(mode) in NO_FILE:
+                    raise SubmissionRejected(f"{shown(name)} is not a plain file. Put only files and folders into the archive.")
                 if item.flag_bits & 1:
                     raise SubmissionRejected("The archive is encrypted. Submit one without a password.")
                 if item.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -133,6 +138,8 @@ def _pax_path(records: bytes) -> str:
         if not len(digits) + 3 <= int(digits) <= len(records) - at:
             raise tarfile.ReadError("a pax header is cut off")
         key, _, value = records[at + len(digits) + 1 : at + int(digits) - 1].partition(b"=")
+        if key.startswith(b"GNU.sparse."):
+            raise tarfile.ReadError("a file in it is sparse; make the archive without --sparse")
         if key == b"path":
             path = value.decode()
         at += int(digits)

@@ -1,13 +1,28 @@
 """Submissions that are a notebook: cells that begin with `%%file NAME`. Nothing else of a notebook is looked at."""
 
-import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import PurePosixPath
+
+import msgspec
 
 from grader.errors import SubmissionRejected
 from grader.submission import rules
-from grader.submission.rules import FILE_BYTES_MAX, checked_name, too_big
+from grader.submission.rules import FILE_BYTES_MAX, checked_name, mib, too_big
+
+SOURCE_BYTES_MAX = 6 * FILE_BYTES_MAX
+"""Of one cell's source as JSON, where a character may take six bytes (`\\u00e9`)."""
+
+
+class _Cell(msgspec.Struct):
+    cell_type: msgspec.Raw
+    source: msgspec.Raw = msgspec.Raw(b'""')
+
+
+class _Notebook(msgspec.Struct):
+    cells: list[_Cell]
+
 
 FILE_CELL = re.compile(r"\s*%%(?:file|writefile)[ \t]+(\S+)[ \t]*\n")
 
@@ -33,18 +48,23 @@ def from_notebook(data: bytes, slug: str = "") -> Iterator[tuple[str, bytes]]:
 
 
 def _sources(data: bytes) -> Iterator[str]:
-    """The texts of the code cells. What is no text is passed over."""
+    """The texts of the code cells. What is no text is passed over. Outputs and metadata are skipped without being built in memory."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise SubmissionRejected("The notebook is in UTF-16. Save it as UTF-8, as JupyterLab does.")
     try:
-        notebook = json.loads(data)
-    except (ValueError, RecursionError):
-        raise SubmissionRejected("The notebook is not valid JSON. Save it again in JupyterLab.") from None
-    cells = notebook.get("cells") if isinstance(notebook, dict) else None
-    if not isinstance(cells, list):
-        raise SubmissionRejected("The notebook has no cells: it is not a notebook of format 4. Save it again in JupyterLab.")
+        cells = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=_Notebook).cells
+    except msgspec.ValidationError:
+        raise SubmissionRejected(
+            "The file has no cells, or one that is no cell: it is not a notebook of format 4. Save it again in JupyterLab."
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise SubmissionRejected("The notebook is not valid JSON, or holds half a character. Save it again in JupyterLab.") from None
     if len(cells) > rules.ENTRIES_MAX:
-        raise SubmissionRejected(f"The notebook has more than {rules.ENTRIES_MAX} cells.")
+        raise SubmissionRejected(f"The notebook has more than {rules.ENTRIES_MAX} cells. Submit only what you wrote.")
     for cell in cells:
-        source = cell.get("source") if isinstance(cell, dict) and cell.get("cell_type") == "code" else None
-        text = "".join(part for part in source if isinstance(part, str)) if isinstance(source, list) else source
-        if isinstance(text, str):
-            yield text
+        if bytes(cell.cell_type) == b'"code"':
+            if len(cell.source) > SOURCE_BYTES_MAX:
+                raise SubmissionRejected(f"A cell of the notebook is larger than {mib(SOURCE_BYTES_MAX)}. Submit only source files.")
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                source = msgspec.json.decode(cell.source, type=str | list[str])
+                yield source if isinstance(source, str) else "".join(source)

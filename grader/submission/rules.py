@@ -20,6 +20,9 @@ NAME_BYTES_MAX = 240
 ENTRIES_MAX = 5000
 """Of a folder or archive, ignored ones included: a bound on the work, not on the submission."""
 
+WHY_MAX = 200
+"""Characters of a library's own words in a message."""
+
 IGNORED = {"node_modules", "__MACOSX", "__pycache__"}
 """Folders that are never read. So is every name that starts with a dot. Packages come from the exercise, never from a submission."""
 
@@ -67,7 +70,10 @@ def too_big(name: str) -> SubmissionRejected:
 
 
 def damaged(error: Exception) -> SubmissionRejected:
-    return SubmissionRejected(f"The archive is damaged or of an unknown kind: {error}.")
+    why = str(error)[:WHY_MAX]  # a library may quote a name of 64 kB
+    return SubmissionRejected(
+        f"The archive is damaged or of an unknown kind: {''.join(c if c.isprintable() else '?' for c in why)}. Pack your files again."
+    )
 
 
 def mib(size: int) -> str:

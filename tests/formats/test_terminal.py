@@ -13,7 +13,8 @@ from rich.console import Console
 
 from grader.exercise import Task
 from grader.formats.table import class_progress, print_class
-from grader.formats.terminal import print_report, safe
+from grader.formats.terminal import print_report
+from grader.formats.text import safe
 from grader.report import Exchange, Report
 from tests import samples
 

@@ -1,14 +1,16 @@
 """Reports are kept as they were given, newer ones are added, and a database that cannot be used is an operator's matter."""
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Barrier
 
 import msgspec
 import pytest
 
-from grader.errors import SettingsError
+from grader.errors import SandboxFault, SettingsError
 from grader.store import Store, open_store
 from tests import samples
 
@@ -140,6 +142,20 @@ def test_many_may_make_a_new_database_at_once(url: str) -> None:
 
 
 # ---- what cannot be used
+
+
+def test_a_database_that_cannot_do_it_now_is_our_machines_fault_and_names_the_report(store: Store, url: str) -> None:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as somebody_else:
+        somebody_else.execute("DROP TABLE reports")
+
+    with pytest.raises(SandboxFault, match="The database could not keep the report of ada for echo: no such table") as caught:
+        store.add(samples.report())
+
+    assert "run the same command again" in str(caught.value)
+    reads: list[Callable[[], object]] = [store.latest, lambda: store.get(1), lambda: graded(store)]
+    for read in reads:
+        with pytest.raises(SandboxFault, match="The database could not"):
+            read()
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "/var/db", "postgresql://u:secret@h:port/db"])

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from course.kernel.magics.cell import Cell
 from course.kernel.magics.wire import Answer, Wire, read_answer
 from grader.formats.html import BAD, DIM, GOOD, PRE, WARN
-from grader.formats.terminal import safe
+from grader.formats.text import safe
 
 T = TypeVar("T")
 SHOWN_CHARACTERS = 256 * 1024

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from course.kernel.magics.arguments import Given, Magic
 from course.kernel.magics.cell import Cell, dim
 from grader.formats.html import BAD, DIM, GOOD, MONO
-from grader.formats.terminal import safe
+from grader.formats.text import safe
 
 LINES_MAX = 200
 NONE_YET = {"", "…", "..."}

@@ -1,3 +1,4 @@
+// looplab-canary-error-funnel-solutions-f97ddd41
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -98,7 +98,10 @@ def test_a_known_failure_has_its_own_status_and_code(server: Server, rng: random
 @rule("The error of `teapot` has its status in a getter `statusCode` of its class, and it is answered with 418 and `TEAPOT` all the same.")
 @hint("Which properties does `{ ...err }` copy, and where does a getter of a class live?")
 def test_a_status_behind_a_getter_counts(server: Server, rng: random.Random) -> None:
-    """An error that has its status in a getter of its class is answered with that status."""
+    """An error that has its status in a getter of its class is answered with that status.
+
+    looplab-canary-error-funnel-checks-4a0892df
+    """
     reply = server.get(f"/fail/teapot?note={word(rng)}")
     error_of(reply, 418, "TEAPOT", "Many libraries keep the status in a getter; losing it turns the client's mistake into a server error.")
 
@@ -147,7 +150,10 @@ def test_a_validation_answer_names_every_bad_field(server: Server, rng: random.R
 @rule("The `error.message` of a 4xx answer under `/fail/` contains the `note`, so that the client learns what it did wrong.")
 @hint("Who wrote the message of a failure that was foreseen, and for whom?")
 def test_a_client_reads_what_it_did_wrong(server: Server, rng: random.Random) -> None:
-    """The message of a 4xx answer is the one of the thrown error."""
+    """The message of a 4xx answer is the one of the thrown error.
+
+    looplab-canary-error-funnel-checks-4a0892df
+    """
     for kind, status in (("validation", 400), ("missing", 404), ("conflict", 409)):
         note = word(rng)
         reply = server.get(f"/fail/{kind}?note={note}")
@@ -183,7 +189,10 @@ def test_a_server_failure_keeps_its_story_to_itself(server: Server, rng: random.
 @rule("A thrown string and a thrown `null` are answered like a bug: 500 and `INTERNAL`.")
 @hint("What is `null.statusCode`, and who catches what the error handler itself throws?")
 def test_a_string_and_null_are_answered_like_a_bug(server: Server, rng: random.Random) -> None:
-    """Whatever is thrown is answered, even if it is no Error at all."""
+    """Whatever is thrown is answered, even if it is no Error at all.
+
+    looplab-canary-error-funnel-checks-4a0892df
+    """
     for kind in rng.sample(["string", "null"], 2):
         reply = server.get(f"/fail/{kind}?note={word(rng)}")
         error_of(
@@ -238,7 +247,10 @@ def test_a_late_failure_breaks_the_answer_off(server: Server, rng: random.Random
 @rule("After `late` has failed the same process goes on and answers the next request.")
 @hint("What can still be changed after the first chunk, and where does an error go that the error handler throws?")
 def test_the_server_outlives_a_late_failure(server: Server, rng: random.Random) -> None:
-    """A failure in the middle of an answer does not end the server."""
+    """A failure in the middle of an answer does not end the server.
+
+    looplab-canary-error-funnel-checks-4a0892df
+    """
     for _ in range(2):
         got, _ = read_late(server, rng)
         expect(got.startswith(b"one"), f"GET /fail/late should send `one` and then `two`, but {shown(got)} came.")
@@ -263,7 +275,10 @@ def test_a_body_that_cannot_be_read_is_the_clients_error(server: Server, rng: ra
 @rule("An unknown path or KIND, a wrong method, and a body that is too large or not declared as JSON have an error answer of this shape.")
 @hint("Which answers does your server, or your framework, write without your funnel?")
 def test_every_refusal_has_the_same_shape(server: Server, rng: random.Random) -> None:
-    """What is refused (path, method, size, type) is answered in the same shape as every other error."""
+    """What is refused (path, method, size, type) is answered in the same shape as every other error.
+
+    looplab-canary-error-funnel-checks-4a0892df
+    """
     for path in (f"/{word(rng)}", f"/fail/{word(rng)}", f"/{word(rng)}/{word(rng)}?note={word(rng)}"):
         reply = server.get(path)
         error_of(
@@ -307,7 +322,10 @@ def test_a_good_id_of_the_client_comes_back(server: Server, rng: random.Random) 
 @rule("Any other `x-request-id` is replaced by a new id, and no part of the answer contains it.")
 @hint("Does your pattern look at the whole text, or for a piece of it?")
 def test_a_bad_id_of_the_client_is_replaced(server: Server, rng: random.Random) -> None:
-    """An x-request-id that is too long or has other characters is replaced by a new one."""
+    """An x-request-id that is too long or has other characters is replaced by a new one.
+
+    looplab-canary-error-funnel-checks-4a0892df
+    """
     for sent in (word(rng, 65), word(rng, 200), f"{word(rng)} {word(rng)}", f"{word(rng)}<b>", f".{word(rng)}", f"{word(rng)};"):
         replies = [server.get(f"/fail/missing?note={word(rng)}", {"X-Request-Id": sent}) for _ in range(2)]
         for reply in replies:
@@ -341,7 +359,10 @@ def test_the_body_and_the_header_name_the_same_id(server: Server, rng: random.Ra
 @rule("Requests that are answered at the same time keep their own ids, and no two requests get the same new id.")
 @hint("Which variables do two requests share while one of them waits for its body? What makes two ids different?")
 def test_a_hundred_requests_at_once_keep_ids_of_their_own(server: Server, rng: random.Random) -> None:
-    """Requests that are answered at the same time do not mix up their ids, and new ids are unique."""
+    """Requests that are answered at the same time do not mix up their ids, and new ids are unique.
+
+    looplab-canary-error-funnel-checks-4a0892df
+    """
     because = "One customer's trouble would lead you to another customer's line in the log."
 
     # Bodies that are held back: each of these requests waits while the others come in.

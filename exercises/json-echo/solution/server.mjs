@@ -1,3 +1,4 @@
+// looplab-canary-json-echo-solutions-8fffc451
 import { createServer } from 'node:http';
 
 const PORT = Number(process.env.PORT ?? 3000);

@@ -80,7 +80,10 @@ def test_bytes_counts_the_body_as_received(server: Server, rng: random.Random) -
 @task(1)
 @rule("Each request gets its own body back, however many arrive at the same time.")
 def test_parallel_bodies_do_not_mix(server: Server, rng: random.Random) -> None:
-    """Forty bodies that arrive at the same time, each in two parts, all come back as they were."""
+    """Forty bodies that arrive at the same time, each in two parts, all come back as they were.
+
+    looplab-canary-json-echo-checks-e903b4d5
+    """
     values = [{"n": n, "text": f"{word(rng, rng.randrange(5, 400))}🙂"} for n in range(40)]
     with ExitStack() as open_connections:
         halves = []
@@ -102,7 +105,10 @@ def test_parallel_bodies_do_not_mix(server: Server, rng: random.Random) -> None:
 @rule("Keys such as `__proto__` and `constructor` are data like any other and come back as they were sent.")
 @hint("Does an object that JSON.parse made differ from one that you build key by key?")
 def test_a_proto_key_is_data(server: Server, rng: random.Random) -> None:
-    """A key `__proto__` or `constructor` comes back as data and changes nothing else."""
+    """A key `__proto__` or `constructor` comes back as data and changes nothing else.
+
+    looplab-canary-json-echo-checks-e903b4d5
+    """
     secret = word(rng)
     for body in (f'{{"__proto__": {{"polluted": "{secret}"}}, "a": 1}}', f'{{"constructor": {{"prototype": {{"polluted": "{secret}"}}}}}}'):
         reply = server.post("/echo", JSON, body.encode())
@@ -160,7 +166,10 @@ def test_a_body_that_is_not_json_is_refused(server: Server, rng: random.Random) 
 @rule("JSON nested 20,000 levels deep is answered with 200 or 400.")
 @hint("May JSON.parse throw something else than a SyntaxError?")
 def test_deep_nesting_does_not_kill_the_server(server: Server, rng: random.Random) -> None:
-    """20 000 nested arrays are answered with 200 or 400, and the server lives."""
+    """20 000 nested arrays are answered with 200 or 400, and the server lives.
+
+    looplab-canary-json-echo-checks-e903b4d5
+    """
     expect_echo(server, word(rng))
     body = b"[" * 20_000 + b"]" * 20_000
     server.post("/echo", JSON, body).expect_status(200, 400, because="One request must not take the server from all the others.")
@@ -198,7 +207,10 @@ def test_a_declared_long_body_is_refused(server: Server, rng: random.Random) -> 
 @quiet
 @hint("When do you know that a body is too long: at its end, or as soon as you have counted past the limit?")
 def test_an_endless_body_is_refused_early(server: Server, rng: random.Random) -> None:
-    """A chunked body without end is refused within a second, without filling the memory."""
+    """A chunked body without end is refused within a second, without filling the memory.
+
+    looplab-canary-json-echo-checks-e903b4d5
+    """
     expect_echo(server, word(rng))
     before = server.stats().rss_bytes
 
@@ -222,7 +234,10 @@ def test_an_endless_body_is_refused_early(server: Server, rng: random.Random) ->
 @task(3)
 @rule("A client that vanishes in the middle of its body leaves the server as it was.")
 def test_an_aborted_upload_harms_nobody(server: Server, rng: random.Random) -> None:
-    """Clients that vanish in the middle of a body leave the server alive and well."""
+    """Clients that vanish in the middle of a body leave the server alive and well.
+
+    looplab-canary-json-echo-checks-e903b4d5
+    """
     for turn in range(6):
         with server.connect() as connection:
             connection.send_request("POST", "/echo", {**JSON, "Content-Length": "5000"})
@@ -237,7 +252,10 @@ def test_an_aborted_upload_harms_nobody(server: Server, rng: random.Random) -> N
 @rule("`MAX_BODY` is read from the environment when the server starts.")
 @environment(MAX_BODY="1000")
 def test_max_body_is_read_from_the_environment(server: Server, rng: random.Random) -> None:
-    """With MAX_BODY=1000 a body of 900 bytes is fine and one of 1100 is 413."""
+    """With MAX_BODY=1000 a body of 900 bytes is fine and one of 1100 is 413.
+
+    looplab-canary-json-echo-checks-e903b4d5
+    """
     expect_echo(server, "x" * (890 + rng.randrange(10)), "MAX_BODY is 1000 here.")
     refused_as_too_large(server, JSON, encoded("x" * (1100 + rng.randrange(100))))
     refused_as_too_large(server, JSON, iter([b'"' + b"x" * 600, b"x" * 600, b'"']))
@@ -246,7 +264,10 @@ def test_max_body_is_read_from_the_environment(server: Server, rng: random.Rando
 @task(2)
 @rule("Any other path is 404, and any other method on `/echo` is 405 or 404.")
 def test_unknown_paths_and_methods_are_refused(server: Server, rng: random.Random) -> None:
-    """An unknown path is 404; GET /echo is 405 or 404."""
+    """An unknown path is 404; GET /echo is 405 or 404.
+
+    looplab-canary-json-echo-checks-e903b4d5
+    """
     expect_echo(server, word(rng))
     server.post(f"/echo/{rng.randrange(10**6)}", json=1).expect_error(404)
     server.get(f"/{rng.randrange(10**6)}").expect_error(404)

@@ -1,3 +1,4 @@
+// looplab-canary-ndjson-lines-solutions-18a6e3c0
 import { createServer } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 

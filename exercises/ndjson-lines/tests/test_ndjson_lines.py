@@ -367,7 +367,10 @@ def test_the_last_line_needs_no_line_ending(server: Server, rng: random.Random) 
 @rule("A line ends at LF (`\\n`) and nowhere else; a CR (`\\r`) just before the LF belongs to the line ending.")
 @hint("Which bytes come before the first brace, and which after the last one, when a file was written on Windows?")
 def test_a_log_from_windows_is_read_like_any_other(server: Server, rng: random.Random) -> None:
-    """CR LF line endings and a byte order mark change nothing."""
+    """CR LF line endings and a byte order mark change nothing.
+
+    looplab-canary-ndjson-lines-checks-66ed6787
+    """
     expect_service(server, rng)
     values = [record(rng) for _ in range(3)]
     first, second, third = values
@@ -386,7 +389,10 @@ def test_a_log_from_windows_is_read_like_any_other(server: Server, rng: random.R
 @rule("Other characters that some programs take for line breaks, such as U+2028, U+2029 and U+0085, are ordinary characters.")
 @hint("Who decides in your program what a line is: you, or a library? What does that one split at?")
 def test_only_a_line_feed_ends_a_line(server: Server, rng: random.Random) -> None:
-    """U+2028, U+2029 and U+0085 inside a text do not end a line."""
+    """U+2028, U+2029 and U+0085 inside a text do not end a line.
+
+    looplab-canary-ndjson-lines-checks-66ed6787
+    """
     expect_service(server, rng)
     values = [{"note": f"{word(rng)}{mark}{word(rng)}"} for mark in ("\u2028", "\u2029", "\u0085", "\u2028\u2029")]
     rng.shuffle(values)
@@ -405,7 +411,10 @@ def test_only_a_line_feed_ends_a_line(server: Server, rng: random.Random) -> Non
 @rule("`MAX_LINE` is the greatest length of a line in bytes, without its line ending (default 65536).")
 @hint("Where do you measure a line that arrives complete, and in which unit?")
 def test_max_line_counts_bytes_without_the_line_ending(server: Server, rng: random.Random) -> None:
-    """A line of 65536 bytes is good and one of 65537 is too long, whatever it holds and however it ends."""
+    """A line of 65536 bytes is good and one of 65537 is too long, whatever it holds and however it ends.
+
+    looplab-canary-ndjson-lines-checks-66ed6787
+    """
     expect_service(server, rng)
     letter = rng.choice("éß日語🙂")
     last = record(rng)
@@ -461,7 +470,10 @@ def test_a_line_that_is_too_long_is_one_bad_line(server: Server, rng: random.Ran
 @seconds(20)
 @hint("From when on are the bytes of a line of no use to you?")
 def test_an_endless_line_does_not_fill_the_memory(server: Server, rng: random.Random) -> None:
-    """A line of 190 MB does not stay in memory, and the line after it is served."""
+    """A line of 190 MB does not stay in memory, and the line after it is served.
+
+    looplab-canary-ndjson-lines-checks-66ed6787
+    """
     expect_service(server, rng)
     last = record(rng)
     block = bytes([rng.randrange(97, 123)]) * 262_144
@@ -542,7 +554,10 @@ def expect_answers_meanwhile(server: Server, rng: random.Random, patience: float
 @seconds(20)
 @hint("What of a line do you still need when its answer is written?")
 def test_a_long_body_does_not_fill_the_memory(server: Server, rng: random.Random) -> None:
-    """A body of 150 MB streams through without staying in memory."""
+    """A body of 150 MB streams through without staying in memory.
+
+    looplab-canary-ndjson-lines-checks-66ed6787
+    """
     expect_service(server, rng)
     row = lines({"id": rng.randrange(10**6), "scan": "".join(rng.choices("abcdefghij", k=30_000))})
     each = 8
@@ -555,7 +570,10 @@ def test_a_long_body_does_not_fill_the_memory(server: Server, rng: random.Random
 @seconds(20)
 @hint("Your server reads faster than this client. Where do its answers wait, and how many of them?")
 def test_a_client_that_does_not_read_is_not_read_from(server: Server, rng: random.Random) -> None:
-    """A client that reads no answers cannot send more than 32 MB; when it reads again, nothing is lost."""
+    """A client that reads no answers cannot send more than 32 MB; when it reads again, nothing is lost.
+
+    looplab-canary-ndjson-lines-checks-66ed6787
+    """
     expect_service(server, rng)
     good_row = lines({"id": rng.randrange(10**6), "scan": "".join(rng.choices("abcdefghij", k=10_000))})
     bad_row = b'"' + b"x" * 34 + b'"\n'  # its answer is as long as the line; being JSON, it costs no exception
@@ -650,7 +668,10 @@ def test_a_client_that_leaves_takes_nobody_along(server: Server, rng: random.Ran
 @rule("Requests that are served at the same time do not influence each other.")
 @hint("Which variables of your program live longer than one request?")
 def test_requests_at_the_same_time_do_not_mix(server: Server, rng: random.Random) -> None:
-    """Ten clients that send half a line each in turn get back their own records and counts."""
+    """Ten clients that send half a line each in turn get back their own records and counts.
+
+    looplab-canary-ndjson-lines-checks-66ed6787
+    """
     expect_service(server, rng)
     rounds = 4
     clients = [server.connect() for _ in range(10)]

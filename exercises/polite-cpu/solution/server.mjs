@@ -1,3 +1,4 @@
+// looplab-canary-polite-cpu-solutions-5afbb7df
 import { hash } from 'node:crypto';
 import http from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';

@@ -193,7 +193,10 @@ def test_each_round_hashes_the_raw_bytes(server: Server, rng: Random) -> None:
 @rule("A chain begins with the bytes of the seed in UTF-8.")
 @hint("How does your text become bytes, and what does that do to é?")
 def test_a_seed_beyond_ascii_is_hashed_as_utf8(server: Server, rng: Random) -> None:
-    """Accents, emoji, plus signs and spaces in a seed are hashed as what they are."""
+    """Accents, emoji, plus signs and spaces in a seed are hashed as what they are.
+
+    looplab-canary-polite-cpu-checks-de0e2218
+    """
     one_good_chain(server, rng)
     signs = ["é", "ß", "Ж", "語", "🙂", "+", "&", "=", "%", " ", "?", "/"]
     for encode in (quote, quote_plus):
@@ -224,7 +227,10 @@ def test_a_seed_has_one_to_a_hundred_characters(server: Server, rng: Random) -> 
 @rule("`rounds` is a whole number from 0 to 600000, written in decimal digits only.")
 @hint("What are Number(null), Number('') and Number('1e3')?")
 def test_rounds_that_are_not_plain_digits_are_refused(server: Server, rng: Random) -> None:
-    """A number of rounds that is missing, too large or not written in plain digits is refused."""
+    """A number of rounds that is missing, too large or not written in plain digits is refused.
+
+    looplab-canary-polite-cpu-checks-de0e2218
+    """
     one_good_chain(server, rng)
     seed = word(rng)
     bad = ["-1", "1.5", "abc", "1e3", "600001", "", "0x10", "12abc", "%205"]
@@ -273,7 +279,10 @@ def test_health_is_answered_while_a_chain_is_computed(server: Server, rng: Rando
 @rule("While a chain is computed, 95 of 100 requests to `/health` are answered within 100 milliseconds.")
 @hint("Five chains take turns. How long is it until it is anybody else's turn?")
 def test_health_is_answered_while_all_places_are_taken(server: Server, rng: Random) -> None:
-    """With five chains at the same time, /health still answers soon, on new connections too."""
+    """With five chains at the same time, /health still answers soon, on new connections too.
+
+    looplab-canary-polite-cpu-checks-de0e2218
+    """
     one_good_chain(server, rng)
     with ExitStack() as open_ones:
         for _ in range(5):
@@ -308,7 +317,10 @@ def answer_within(client: Connection, what: str, within: float) -> Reply | None:
 @rule("A chain that runs alone takes at most three times as long as the plain loop of `chain.mjs` takes on the same machine.")
 @hint("How often does your loop pause, and how long is each pause?")
 def test_a_chain_alone_is_hardly_slowed_down(server: Server, rng: Random) -> None:
-    """The longest chain, alone, takes not much longer than a plain loop."""
+    """The longest chain, alone, takes not much longer than a plain loop.
+
+    looplab-canary-polite-cpu-checks-de0e2218
+    """
     limits = []
     for _ in range(2):  # a machine that has just become busy gets a second chance
         plain = plain_loop_seconds(server, rng)
@@ -373,7 +385,10 @@ def test_one_chain_too_many_is_refused_at_once(server: Server, rng: Random) -> N
 @rule("`MAX_JOBS` is an environment variable, a whole number of at least 1; its default is 2.")
 @hint("Where does your program read the variable?")
 def test_max_jobs_sets_the_number_of_places(server: Server, rng: Random) -> None:
-    """With MAX_JOBS=3 there are three places."""
+    """With MAX_JOBS=3 there are three places.
+
+    looplab-canary-polite-cpu-checks-de0e2218
+    """
     one_good_chain(server, rng)
     expect_places(server, rng, 3, settle=0.5, story=", with MAX_JOBS=3")
 
@@ -383,7 +398,10 @@ def test_max_jobs_sets_the_number_of_places(server: Server, rng: Random) -> None
 @rule("A 503 carries `Retry-After`: either a whole number of seconds from 1 to 10, or an HTTP date at most 10 seconds ahead.")
 @hint("In which unit does HTTP count?")
 def test_retry_after_says_when_to_come_back(server: Server, rng: Random) -> None:
-    """A refusal says when to come back, and then there is a place."""
+    """A refusal says when to come back, and then there is a place.
+
+    looplab-canary-polite-cpu-checks-de0e2218
+    """
     one_good_chain(server, rng)
     replies = at_once(server, [word(rng) for _ in range(3)], BUSY_ROUNDS)
     refused = next((reply for reply in replies if reply.status == 503), None)
@@ -453,7 +471,10 @@ def test_a_client_that_leaves_frees_its_place(server: Server, rng: Random) -> No
 @rule("The work on a chain whose client has left stops within 500 milliseconds.")
 @hint("The place is free. Does the loop know that?")
 def test_a_client_that_leaves_stops_the_work(server: Server, rng: Random) -> None:
-    """When all clients hang up, the processor comes to rest."""
+    """When all clients hang up, the processor comes to rest.
+
+    looplab-canary-polite-cpu-checks-de0e2218
+    """
     one_good_chain(server, rng)
     busy_and_then_left(server, rng, 7)
     left = time.monotonic()
@@ -482,7 +503,10 @@ def processor_share(server: Server, during: float) -> float:
 @rule("However many clients leave, and whenever they do, the number of places stays `MAX_JOBS`.")
 @hint("How many lines of your program lower the counter, and can two of them run for one request, or none?")
 def test_clients_that_leave_change_no_number_of_places(server: Server, rng: Random) -> None:
-    """After twenty clients have hung up there are as many places as before, no more and no fewer."""
+    """After twenty clients have hung up there are as many places as before, no more and no fewer.
+
+    looplab-canary-polite-cpu-checks-de0e2218
+    """
     one_good_chain(server, rng)
     for number in range(20):
         client = server.connect()

@@ -1,3 +1,4 @@
+// looplab-canary-refresh-rotation-solutions-51254fb1
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import { createServer } from 'node:http';
 import { DatabaseSync } from 'node:sqlite';

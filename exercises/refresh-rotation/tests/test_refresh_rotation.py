@@ -165,7 +165,10 @@ def test_an_access_token_says_when_it_ends_and_keeps_to_it(server: Server, rng: 
 @rule("`GET /me` without an access token, or with one that is expired, changed, not signed or signed with another key, is 401.")
 @hint("Which part of the token did your code look at, and who could have written that part?")
 def test_a_forged_access_token_is_refused(server: Server, rng: random.Random) -> None:
-    """An access token that is changed, unsigned or signed with another key is 401."""
+    """An access token that is changed, unsigned or signed with another key is 401.
+
+    looplab-canary-refresh-rotation-checks-5a9d9839
+    """
     mallory, victim = rng.sample(sorted(passwords(server)), 2)
     tokens = login_that_works(server, mallory)
     header, payload = claims_in(tokens.access)
@@ -191,7 +194,10 @@ def test_a_forged_access_token_is_refused(server: Server, rng: random.Random) ->
 @rule("A refresh token at `GET /me` is 401, and so is an access token at `POST /refresh`.")
 @hint("If both tokens are signed with the same key, what tells your server which one it holds?")
 def test_each_kind_of_token_opens_only_its_own_door(server: Server, rng: random.Random) -> None:
-    """A refresh token is 401 at /me, and an access token is 401 at /refresh."""
+    """A refresh token is 401 at /me, and an access token is 401 at /refresh.
+
+    looplab-canary-refresh-rotation-checks-5a9d9839
+    """
     tokens = login_that_works(server, user(server, rng))
     me(server, tokens.refresh).expect_error(
         401, because="A refresh token lives for weeks; as an access token it would be one that never ends."
@@ -284,7 +290,10 @@ def test_a_replayed_token_ends_its_login_and_no_other(server: Server, rng: rando
 @seconds(10)
 @hint("What can happen between the line that finds the token unused and the line that marks it used?")
 def test_of_ten_simultaneous_refreshes_one_succeeds(server: Server, rng: random.Random) -> None:
-    """Of ten refreshes with the same token at the same moment, exactly one succeeds."""
+    """Of ten refreshes with the same token at the same moment, exactly one succeeds.
+
+    looplab-canary-refresh-rotation-checks-5a9d9839
+    """
     email = user(server, rng)
     for _ in range(3):
         token = login_that_works(server, email).refresh
@@ -347,7 +356,10 @@ def test_a_logout_ends_its_login_and_no_other(server: Server, rng: random.Random
 @seconds(20)
 @hint("Who looks at the date: the one who deletes old rows now and then, or the one who accepts the token?")
 def test_an_expired_refresh_token_is_refused(server: Server, rng: random.Random) -> None:
-    """A refresh token is good at first and 401 when its life is over."""
+    """A refresh token is good at first and 401 when its life is over.
+
+    looplab-canary-refresh-rotation-checks-5a9d9839
+    """
     email = user(server, rng)
     good_at_first(server, email)
     spare = [login(server, email).refresh for _ in range(12)]
@@ -442,7 +454,10 @@ def forms_of(token: str) -> dict[str, bytes]:
 @rule("Logins survive a restart, also after the process was killed without warning: a good refresh token stays good.")
 @hint("Where does your server look up whether a token is good, and what is there right after the start?")
 def test_logins_survive_a_kill(server: Server, rng: random.Random) -> None:
-    """After a kill and a restart good tokens are good, and ended ones stay ended."""
+    """After a kill and a restart good tokens are good, and ended ones stay ended.
+
+    looplab-canary-refresh-rotation-checks-5a9d9839
+    """
     email, somebody = rng.sample(sorted(passwords(server)), 2)
     old = login_that_works(server, email)
     phone, laptop = login(server, email), login(server, somebody)
@@ -462,7 +477,10 @@ def test_logins_survive_a_kill(server: Server, rng: random.Random) -> None:
 @seconds(14)
 @hint("What does the error of a locked database say about the token? And who else besides requests uses the database?")
 def test_a_locked_database_is_503_and_no_refusal(server: Server, rng: random.Random) -> None:
-    """While another process locks the database the server says 503, and lives on."""
+    """While another process locks the database the server says 503, and lives on.
+
+    looplab-canary-refresh-rotation-checks-5a9d9839
+    """
     email = user(server, rng)
     phones = [login_that_works(server, email).refresh, login(server, email).refresh, login(server, email).refresh]
     laptops = [login(server, email).refresh for _ in phones]
@@ -505,7 +523,10 @@ def answered_while_locked(answers: Iterable[tuple[str, Reply | NoReply]], when: 
 @seconds(10)
 @hint("What does your code do with a token whose exchange failed half-way?")
 def test_a_locked_database_costs_nobody_the_login(server: Server, rng: random.Random) -> None:
-    """A refresh that met a locked database can be repeated when the lock is gone."""
+    """A refresh that met a locked database can be repeated when the lock is gone.
+
+    looplab-canary-refresh-rotation-checks-5a9d9839
+    """
     email = user(server, rng)
     phone = login_that_works(server, email)
     locked = 0.6
@@ -528,7 +549,10 @@ def test_a_locked_database_costs_nobody_the_login(server: Server, rng: random.Ra
 @seconds(12)
 @hint("A client that lost its token never comes back. Who removes its rows, and when?")
 def test_expired_tokens_leave_the_database(server: Server, rng: random.Random) -> None:
-    """Rows of expired refresh tokens are deleted, without any further request."""
+    """Rows of expired refresh tokens are deleted, without any further request.
+
+    looplab-canary-refresh-rotation-checks-5a9d9839
+    """
     email = user(server, rng)
     before = rows_in(server.data_files()) or 0
     login_that_works(server, email)

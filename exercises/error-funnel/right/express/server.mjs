@@ -1,3 +1,4 @@
+// looplab-canary-error-funnel-solutions-f97ddd41
 import { randomUUID } from 'node:crypto';
 import express from 'express';
 

@@ -1,3 +1,4 @@
+// looplab-canary-error-funnel-solutions-f97ddd41
 // Order service, fire drill. Plain node:http, classes, chunked answers, kept connections.
 import http from 'node:http';
 import { randomUUID } from 'node:crypto';

@@ -1,3 +1,4 @@
+// looplab-canary-error-funnel-solutions-f97ddd41
 // Fire drill of the order service: Express 5, TypeScript (stripped), listens on ::1.
 import { createServer, STATUS_CODES } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';

@@ -1,3 +1,4 @@
+// looplab-canary-error-funnel-solutions-f97ddd41
 // Failures that somebody planned are values here, and the compiler counts them. Only surprises are thrown.
 import * as http from 'node:http';
 import { AsyncLocalStorage } from 'node:async_hooks';

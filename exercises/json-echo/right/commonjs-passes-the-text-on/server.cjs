@@ -1,3 +1,4 @@
+// looplab-canary-json-echo-solutions-8fffc451
 'use strict';
 
 const http = require('node:http');

@@ -1,3 +1,4 @@
+// looplab-canary-json-echo-solutions-8fffc451
 import express from 'express';
 
 const { PORT = 3000, MAX_BODY = 102_400 } = process.env;

@@ -1,3 +1,4 @@
+// looplab-canary-json-echo-solutions-8fffc451
 import Fastify from 'fastify';
 
 const app = Fastify({ bodyLimit: Number(process.env.MAX_BODY ?? 102_400) });

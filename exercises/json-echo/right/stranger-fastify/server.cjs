@@ -1,3 +1,4 @@
+// looplab-canary-json-echo-solutions-8fffc451
 'use strict'
 // Fastify 5. Every body is left alone by Fastify (the parser '*' hands the stream through) and read in the route.
 const fastify = require('fastify')

@@ -1,3 +1,4 @@
+// looplab-canary-json-echo-solutions-8fffc451
 // Plain node:http, types stripped. The text is checked with JSON.parse, but what goes back is the text itself, letter by letter.
 import { createServer, STATUS_CODES } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';

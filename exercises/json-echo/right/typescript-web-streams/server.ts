@@ -1,3 +1,4 @@
+// looplab-canary-json-echo-solutions-8fffc451
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 

@@ -1,3 +1,4 @@
+// looplab-canary-ndjson-lines-solutions-18a6e3c0
 'use strict';
 // No pipeline, no Transform: events, pause and resume by hand.
 const http = require('node:http');

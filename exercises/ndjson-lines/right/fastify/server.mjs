@@ -1,3 +1,4 @@
+// looplab-canary-ndjson-lines-solutions-18a6e3c0
 import { Transform, pipeline } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import Fastify from 'fastify';

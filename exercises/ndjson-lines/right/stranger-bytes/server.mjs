@@ -1,3 +1,4 @@
+// looplab-canary-ndjson-lines-solutions-18a6e3c0
 // plain node:http; byte state machine; answers are collected and flushed by a throttle timer (<= 250 ms)
 import http from 'node:http';
 

@@ -1,3 +1,4 @@
+// looplab-canary-ndjson-lines-solutions-18a6e3c0
 // fastify + type stripping; async generators over latin1 strings (one character = one byte)
 import Fastify from 'fastify';
 import type { FastifyRequest, FastifyReply } from 'fastify';

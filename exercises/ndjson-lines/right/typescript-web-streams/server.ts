@@ -1,3 +1,4 @@
+// looplab-canary-ndjson-lines-solutions-18a6e3c0
 // Web streams all the way, and types that Node strips.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Readable, Writable } from 'node:stream';

@@ -1,3 +1,4 @@
+// looplab-canary-polite-cpu-solutions-5afbb7df
 // One chain, then the end. It also ends when its server does: the channel to it is then closed.
 import { createHash } from 'node:crypto';
 

@@ -1,3 +1,4 @@
+// looplab-canary-polite-cpu-solutions-5afbb7df
 // TypeScript without a build step, Fastify, and a process for each chain: the operating system shares out the time.
 import { fork, type ChildProcess } from 'node:child_process';
 import fastify, { type FastifyReply } from 'fastify';

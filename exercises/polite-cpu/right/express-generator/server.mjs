@@ -1,3 +1,4 @@
+// looplab-canary-polite-cpu-solutions-5afbb7df
 // Express, and the work as a generator: the generator knows how to compute, its driver knows when to pause and when to stop.
 import { createHash } from 'node:crypto';
 import express from 'express';

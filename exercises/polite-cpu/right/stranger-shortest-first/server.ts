@@ -1,3 +1,4 @@
+// looplab-canary-polite-cpu-solutions-5afbb7df
 // One thread, no workers: a cooperative scheduler over generators, express 5 on top, on ::1.
 import express from 'express';
 import { createServer } from 'node:http';

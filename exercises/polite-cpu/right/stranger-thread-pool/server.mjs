@@ -1,3 +1,4 @@
+// looplab-canary-polite-cpu-solutions-5afbb7df
 // Pool of worker threads, one per place; cancelled through a shared flag. Plain node:http.
 import http from 'node:http';
 import os from 'node:os';

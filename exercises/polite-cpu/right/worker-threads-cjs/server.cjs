@@ -1,3 +1,4 @@
+// looplab-canary-polite-cpu-solutions-5afbb7df
 'use strict';
 // CommonJS and classes. Each chain has a thread of its own, so its loop may stay a plain one: to cancel is to terminate.
 const { createServer } = require('node:http');

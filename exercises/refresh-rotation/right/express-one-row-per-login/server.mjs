@@ -1,3 +1,4 @@
+// looplab-canary-refresh-rotation-solutions-51254fb1
 // Another design: refresh tokens are JWTs too, and the store holds one row per login with the id of
 // the only refresh token that is good now. Any other genuine token of that login is a stolen or stale one.
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';

@@ -1,3 +1,4 @@
+// looplab-canary-refresh-rotation-solutions-51254fb1
 /**
  * Fastify + jose + node:sqlite in WAL mode. One row per login; the tokens of a login are a JSON list in that row.
  * A refresh token reads  <login id>:<ascii85 secret>  ; only a keyed hash of the secret is stored.

@@ -1,3 +1,4 @@
+// looplab-canary-refresh-rotation-solutions-51254fb1
 // Plain node:http + node:sqlite, rollback journal, no waiting for locks.
 import http from 'node:http';
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';

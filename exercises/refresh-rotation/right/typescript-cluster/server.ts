@@ -1,3 +1,4 @@
+// looplab-canary-refresh-rotation-solutions-51254fb1
 // Two worker processes behind one port: whatever they must agree on is in SQLite. JWTs by hand with
 // node:crypto; types are stripped by Node.
 import cluster from 'node:cluster';

@@ -1,0 +1,8 @@
+from pathlib import Path
+
+
+def make(place: Path, server: bytes) -> None:
+    (place / "s").mkdir()
+    (place / "s" / "server.mjs").write_bytes(server)
+    (place / "s" / "lib.mjs").write_bytes(b"")
+    (place / "s" / "lib.mjs").chmod(0)

@@ -1,0 +1,8 @@
+import os
+from pathlib import Path
+
+
+def make(place: Path, server: bytes) -> None:
+    (place / "s").mkdir()
+    (place / "s" / "server.mjs").write_bytes(server)
+    os.mkfifo(place / "s" / "lib.mjs")

@@ -1,0 +1,7 @@
+from pathlib import Path
+
+from tests.packing import code, notebook, server_cell
+
+
+def make(place: Path, server: bytes) -> None:
+    (place / "s.ipynb").write_text(notebook(server_cell(server), *[code(f"%%file json-echo/{n}.mjs\nx") for n in range(300)]))

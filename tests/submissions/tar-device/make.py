@@ -1,0 +1,10 @@
+import tarfile
+from pathlib import Path
+
+from tests.packing import gz, tar_entry
+
+
+def make(place: Path, server: bytes) -> None:
+    (place / "s.tar.gz").write_bytes(
+        gz(tar_entry("server.mjs", server), tar_entry("zero.mjs", type=tarfile.CHRTYPE, devmajor=1, devminor=5))
+    )

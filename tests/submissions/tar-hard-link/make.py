@@ -1,0 +1,8 @@
+import tarfile
+from pathlib import Path
+
+from tests.packing import gz, tar_entry
+
+
+def make(place: Path, server: bytes) -> None:
+    (place / "s.tar.gz").write_bytes(gz(tar_entry("server.mjs", type=tarfile.LNKTYPE, linkname="/etc/passwd")))

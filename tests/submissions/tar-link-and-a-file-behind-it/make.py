@@ -1,0 +1,10 @@
+import tarfile
+from pathlib import Path
+
+from tests.packing import gz, tar_entry
+
+
+def make(place: Path, server: bytes) -> None:
+    (place / "s.tar.gz").write_bytes(
+        gz(tar_entry("server.mjs", server), tar_entry("lib", type=tarfile.SYMTYPE, linkname="/tmp"), tar_entry("lib/escaped.mjs", b"out"))
+    )

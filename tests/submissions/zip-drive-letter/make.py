@@ -1,0 +1,7 @@
+from pathlib import Path
+
+from tests.packing import zip_of
+
+
+def make(place: Path, server: bytes) -> None:
+    (place / "s.zip").write_bytes(zip_of(("server.mjs", server), ("C:escaped.mjs", b"out")))
