@@ -40,8 +40,8 @@ lessons: setup  ## Build the lessons' notebooks and run them all
 	@$(BIN)/looplab lessons build
 	@$(BIN)/looplab lessons run
 
-bench: setup  ## Measure the grader beside its baselines
-	@$(BIN)/looplab bench
+bench: setup  ## Measure the grader beside its baselines; writes site/docs/reference/benchmarks.md
+	@$(BIN)/looplab bench --page site/docs/reference
 
 verify: setup  ## Prove all suites
 	@$(BIN)/looplab verify

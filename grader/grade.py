@@ -188,7 +188,8 @@ def _report(
             )
         )
     if run.defects and not run.results:
-        why = f"The suite of {exercise.slug} is broken, so nothing could be graded. Its author can see why with `looplab verify {exercise.slug}`."
+        slug = exercise.slug
+        why = f"The suite of {slug} is broken, so nothing could be graded. Its author can see why with `looplab verify {slug}`."
         raise SandboxFault(why, "\n".join(run.defects))
     return _assemble(
         grader,

@@ -144,7 +144,7 @@ class DockerSandbox:
         self._closing = False
         self._janitor = ThreadPoolExecutor(1, thread_name_prefix="containers")
         self._users = itertools.count(int.from_bytes(os.urandom(2)))
-        self._making: dict[Limits, int] = {}
+        self._making: dict[Limits, list[Future[None]]] = {}
         self.ended: Counter[str] = Counter()
         """Why containers were removed before their uses were up."""
 
@@ -219,16 +219,18 @@ class DockerSandbox:
             gone.cleanup.close()
 
     def warm(self, limits: Limits) -> None:
-        """Waits until the spare containers for `limits` are there."""
-        for started in self._refill(limits):
+        """Waits until the spare containers for `limits` are there. Raises what kept them from coming up."""
+        self._refill(limits)
+        for started in list(self._making.get(limits, [])):
             started.result()
 
-    def _refill(self, limits: Limits) -> list[Future[None]]:
+    def _refill(self, limits: Limits) -> None:
         with self._lock:
-            there = sum(container.limits == limits for container in self._idle) + self._making.get(limits, 0)
+            making = self._making.setdefault(limits, [])
+            making[:] = [future for future in making if not future.done()]
+            there = sum(container.limits == limits for container in self._idle) + len(making)
             missing = 0 if self._closing else max(0, self._spares - there)
-            self._making[limits] = self._making.get(limits, 0) + missing
-        return [self._janitor.submit(self._spare, limits) for _ in range(missing)]
+            making += [self._janitor.submit(self._spare, limits) for _ in range(missing)]
 
     def _spare(self, limits: Limits) -> None:
         """In the background, and not while somebody measures. When it fails, whoever needs the container starts it and hears why."""
@@ -240,8 +242,6 @@ class DockerSandbox:
                 self._idle.insert(0, container)
         finally:
             quiet.close()
-            with self._lock:
-                self._making[limits] -= 1
 
     # ---- one container
 

@@ -50,7 +50,7 @@ class ProcessStats(msgspec.Struct, frozen=True):
     """Pages that several processes share count once."""
     peak_memory_bytes: int
     cpu_seconds: float
-    """User and system time since the box was opened."""
+    """User and system time since the submission was laid in."""
     processes: int
     threads: int
     open_files: int

@@ -80,6 +80,7 @@ function prepare({ uid: user, lean }) {
   uid = contained ? user : undefined;
   nodeArgs = lean ? ['--require', LEAN] : [];
   socketsBefore = sockets().used;
+  cpuBefore = theirSeconds() ?? 0;
   return { network: fs.statSync('/proc/self/ns/net').ino };
 }
 
@@ -320,16 +321,22 @@ function stats() {
       }
     });
   }
-  const group = cgroup();
-  const own = process.cpuUsage();
+  const theirs = theirSeconds();
   return {
     rss_bytes: rss + shared,
     peak_memory_bytes: peak + shared,
-    cpu_seconds: group.cpuSeconds === null ? ticks / 100 : Math.max(0, group.cpuSeconds - (own.user + own.system) / 1e6),
+    cpu_seconds: theirs === null ? ticks / 100 : Math.max(0, theirs - cpuBefore),
     processes: alive.length,
     threads,
     open_files: files,
   };
+}
+
+/** Processor time of the whole container without this process; null outside of one. */
+function theirSeconds() {
+  const { cpuSeconds } = cgroup();
+  const own = process.cpuUsage();
+  return cpuSeconds === null ? null : cpuSeconds - (own.user + own.system) / 1e6;
 }
 
 function cgroup() {
@@ -438,6 +445,7 @@ const forwards = [];
 const connections = new Set(); // of both ways, to be cut at the end
 let writable = null;
 let socketsBefore = 0;
+let cpuBefore = 0;
 
 function remember(socket) {
   connections.add(socket);

@@ -8,11 +8,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from grader.bench import Figure
+from grader.bench.run import Part, Tick, compared, joined
 from grader.exercise import Exercise, load_exercise
 from grader.settings import Settings
 
@@ -50,18 +49,28 @@ try {
 """What an instructor would write into the three grade cells without Looplab: one server, one request a task."""
 
 
-def nbgrader_ten(settings: Settings, count: int = 10) -> Iterator[Figure]:
+def nbgrader_ten(settings: Settings, count: int, tick: Tick) -> Part:
     """Ours grades with the whole suite, in containers. Stock runs the same notebooks here, once as they are (`%check` with the visible
     checks), and once with one plain request a task, which is the least that stock can do."""
     exercise = load_exercise(settings.exercises, EXERCISE)
     with tempfile.TemporaryDirectory(prefix="looplab-bench-") as temp:
         environ = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "LOOPLAB_DATA": f"{temp}/looplab"}
         same, plain = (_course(Path(temp) / name, exercise, count, environ, name == "plain") for name in ("same", "plain"))
+        tick("")
         ours = _timed(same, environ, "looplab", "nbgrader", "autograde", EXERCISE)
+        tick("")
         shutil.rmtree(same / "autograded")
-        theirs = [_timed(course, environ, "nbgrader", "autograde", EXERCISE, STOCK) for course in (same, plain)]
-    yield Figure(f"nbgrader course, {count} submissions", ours, theirs[0], "nbgrader autograde of the same", "s", "ratio at most 0.33")
-    yield Figure("the same", ours, theirs[1], "nbgrader autograde, one request a task", "s")
+        theirs = []
+        for course in (same, plain):
+            theirs.append(_timed(course, environ, "nbgrader", "autograde", EXERCISE, STOCK))
+            tick("")
+    name = f"course of {count} submissions"
+    return joined(
+        [
+            compared("nbgrader", name, ([ours], theirs[:1]), "nbgrader autograde of the same", "s", "ratio at most 0.33"),
+            compared("nbgrader", f"{name}, least that stock can do", ([ours], theirs[1:]), "nbgrader autograde, one request a task", "s"),
+        ]
+    )
 
 
 def _course(folder: Path, exercise: Exercise, count: int, environ: dict[str, str], plain: bool) -> Path:
