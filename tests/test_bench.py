@@ -206,7 +206,7 @@ def test_every_section_tells_its_steps() -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.notebook
+@pytest.mark.siege
 def test_a_tiny_run_writes_the_whole_page(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="looplab-bench-", dir="/tmp") as run_dir:
         os.chmod(run_dir, 0o711)

@@ -27,7 +27,7 @@ SPECIMENS = {
 
 Outcome = list[tuple[str | None, str, str, tuple[str, ...]]]
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.siege]
 
 
 def hand_in(folder: Path) -> list[Handed]:

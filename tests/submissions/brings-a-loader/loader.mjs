@@ -1,0 +1,2 @@
+globalThis.owned = true;
+export const load = async () => ({ format: 'module', source: 'globalThis.owned = true', shortCircuit: true });

@@ -1,0 +1,1 @@
+main = lambda *a, **k: 0

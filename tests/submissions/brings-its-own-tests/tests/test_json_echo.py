@@ -1,0 +1,2 @@
+def test_any_json_value_comes_back():
+    pass

