@@ -96,6 +96,8 @@ class Check(msgspec.Struct, frozen=True):
     seconds: float
     quiet: bool
     """Measures time or memory: runs while no other check of this machine does."""
+    bounded: bool
+    """Measures against an upper bound: runs beside others, and alone when it failed there."""
 
 
 class Exercise(msgspec.Struct, frozen=True):
@@ -210,6 +212,7 @@ def _check(node: ast.FunctionDef, where: str) -> Check:
         hint=marks.get("hint", ""),
         seconds=float(marks.get("seconds", CHECK_SECONDS)),
         quiet="quiet" in marks,
+        bounded="bounded" in marks,
     )
 
 

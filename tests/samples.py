@@ -64,7 +64,17 @@ def exercise(
         wrong=wrong,
     )
     checks = tuple(
-        Check(id=id, title="What was sent comes back", rule="It comes back.", task=1, visible=True, hint="", seconds=5.0, quiet=False)
+        Check(
+            id=id,
+            title="What was sent comes back",
+            rule="It comes back.",
+            task=1,
+            visible=True,
+            hint="",
+            seconds=5.0,
+            quiet=False,
+            bounded=False,
+        )
         for id in ids or ("test_echo",)
     )
     return Exercise(slug, folder, manifest, checks, "sha256:e")

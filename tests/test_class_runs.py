@@ -93,7 +93,7 @@ def test_a_second_run_grades_only_what_is_new(tmp_path: Path, environ: dict[str,
     assert "1 were graded before" in again.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path, environ: dict[str, str], number: signal.Signals) -> None:
     folder = hand_in(tmp_path / "class", **{f"learner{n}": ECHO / "solution" for n in range(5)})
     command = [LOOPLAB, "grade", "--class", str(folder), "--json", "--parallel", "1"]
@@ -104,8 +104,8 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path, environ: dic
     saved = kept(environ)
 
     assert 1 <= saved < 5
-    if number == signal.SIGINT:
-        assert process.returncode == 130
+    if number != signal.SIGKILL:
+        assert process.returncode == 128 + number
         assert "are graded and saved. Run the same command again" in errors
         assert nothing_is_left(environ)
     done = grade(folder, environ)

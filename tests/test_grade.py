@@ -225,6 +225,11 @@ def test_a_quiet_check_that_fails_beside_a_noisy_neighbour_is_measured_again(jud
     assert report.verdict == "passed", report.checks
 
 
+def test_a_bounded_check_is_measured_again_alone_when_it_failed_beside_others(judge: Judge) -> None:
+    report, _ = judge({"a": FIRST_TRY_FAILS, "b": "fail('It is slow.')"}, decorators="@bounded", head=TRIED)
+    assert {name: check.outcome for name, check in by_name(report).items()} == {"a": "passed", "b": "failed"}
+
+
 def test_noise_excuses_no_wrong_server_and_no_check_that_does_not_measure(judge: Judge, hogs: None, tmp_path: Path) -> None:
     wrong, _ = judge({"a": "time.sleep(0.3)\nserver.get('/').expect_status(404)"}, decorators="@quiet")
     shutil.rmtree(tmp_path / "exercises")

@@ -1,7 +1,7 @@
 """The command `looplab`: parse, call one function, render, exit code.
 
 0 full points (or the job is done) · 1 less than full points · 2 the command, a setting or an exercise is wrong · 3 our machine
-failed and something is not graded · 130 interrupted.
+failed and something is not graded · 130 interrupted · 143 terminated.
 """
 
 import sys

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import io
+import signal
 import sys
 
 import click
@@ -56,8 +57,18 @@ def root() -> None:
     """Looplab grades real Node.js servers with hidden suites, each alone in a container without a network."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a service manager or `docker stop` sends it: everything is put away as after Ctrl-C."""
+
+
+def _terminated(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
 def run(started: Started | None) -> int:
     """Runs the command. Every error that Looplab knows ends as one sentence and its exit code; others are bugs and show a traceback."""
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         code = root.main(standalone_mode=False, obj=started)
     except click.ClickException as error:
@@ -71,9 +82,10 @@ def run(started: Started | None) -> int:
     except SandboxFault as error:
         print(f"looplab: {_safe(str(error))}", file=sys.stderr)
         return 3
-    except (KeyboardInterrupt, click.Abort):
-        print("\nInterrupted. Nothing is left running.", file=sys.stderr)
-        return 130
+    except (KeyboardInterrupt, click.Abort) as end:  # click makes an Abort of every KeyboardInterrupt
+        terminated = isinstance(end.__cause__ or end, Terminated)
+        print(f"\n{'Terminated' if terminated else 'Interrupted'}. Nothing is left running.", file=sys.stderr)
+        return 143 if terminated else 130
     except BrokenPipeError:
         return 1
     except (OSError, RuntimeError, MemoryError) as error:

@@ -294,11 +294,11 @@ class DockerSandbox:
         with self._engine.errors("create a container"):
             created = api.create_container(
                 self._image,
-                ["/usr/local/bin/node", "/opt/looplab/supervisor.mjs"],
+                ["/usr/local/bin/node", "--v8-pool-size=0", "/opt/looplab/supervisor.mjs"],
                 user="0:0",
                 working_dir="/",
                 hostname="looplab",
-                environment={"LOOPLAB_BOX": json.dumps(box)},
+                environment={"LOOPLAB_BOX": json.dumps(box), "UV_THREADPOOL_SIZE": "1"},
                 labels={LABEL: self._workplace.session, RUN_DIR_LABEL: str(self._workplace.run_dir)},
                 host_config=api.create_host_config(
                     network_mode="none",

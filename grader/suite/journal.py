@@ -11,6 +11,8 @@ EXCHANGES_SHOWN = 3
 
 def printable(text: str) -> str:
     """With escapes for every character that is none to look at, but the line feed: lone surrogates too, which no report can carry."""
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
     return "".join(c if c == "\n" or c.isprintable() else f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in text)
 
 

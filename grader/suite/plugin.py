@@ -33,7 +33,7 @@ MESSAGE_CHARACTERS_MAX = 2000
 
 
 NOISY_SHARE = 0.25
-"""A quiet check that fails while others take this share of the machine is run again: half of one core of two."""
+"""A check that measures alone, and fails while others take this share of the machine, is run again: half of one core of two."""
 NOISY_TRIES = 2
 SILENCE_SECONDS = 2.0
 AGAIN_SECONDS = 0.5
@@ -128,18 +128,18 @@ class SuitePlugin:
             reason = self._given_up or self._total_time
             self._emit(Result(check=check.id, outcome="skipped", message=reason, overtime=not self._given_up))
             return
-        with self._turn(check):
-            for another_try in range(NOISY_TRIES if check.quiet else 0, -1, -1):
+        began = 0.0
+        turns = [False] * (not check.quiet) + [True] * (1 + NOISY_TRIES) * (check.quiet or check.bounded)
+        for turn, alone in enumerate(turns, start=1):
+            with self._turn(alone, again=turn > 1):
                 began = time.monotonic()
-                noise = Noise(self._our_processor_seconds) if check.quiet else None
+                noise = Noise(self._our_processor_seconds) if alone else None
                 result = self._run(item, nextitem, check, min(check.seconds, left))
-                if not noise or not another_try or result.outcome != "failed" or noise.share() < NOISY_SHARE:
-                    break
-                self._emit(
-                    Result(waiting=True)
-                )  # what was measured beside a noisy neighbour is measured again, and not on the suite's time
-            self._used += time.monotonic() - began
-            self._emit(Result(waiting=False))
+                excused = noise is None or noise.share() > NOISY_SHARE
+            if result.outcome != "failed" or turn == len(turns) or not excused:
+                break
+        self._used += time.monotonic() - began
+        self._emit(Result(waiting=False))
         self._emit(result)
 
     def _our_processor_seconds(self) -> float:
@@ -150,10 +150,12 @@ class SuitePlugin:
             return own.user + own.system
 
     @contextmanager
-    def _turn(self, check: Check) -> Iterator[None]:
+    def _turn(self, alone: bool, *, again: bool) -> Iterator[None]:
+        """What is measured again costs nothing of the suite's time: to the grader it is waiting."""
         self._emit(Result(waiting=True))
-        with self._quiet.hold(alone=check.quiet):
-            self._emit(Result(waiting=False))
+        with self._quiet.hold(alone=alone):
+            if not again:
+                self._emit(Result(waiting=False))
             yield
 
     def _run(self, item: pytest.Item, nextitem: pytest.Item | None, check: Check, limit: float) -> Result:
@@ -229,27 +231,25 @@ class SuitePlugin:
         if isinstance(failure, SandboxFault):
             self._given_up = "not graded"
             return Result(check=check.id, fault=str(failure), seconds=seconds)
-        guilty = getattr(failure, "exchange", None)
-        exchange = tuple(self._journal.to_report(guilty))
-        if crash:
-            ending = crash if crash.endswith(".") else f"{crash}."
-            message = f"Your server ended while it was being used: {ending} No request may end the process."
-            return Result(
-                check=check.id, outcome="failed", message=printable(message)[:MESSAGE_CHARACTERS_MAX], exchange=exchange, seconds=seconds
-            )
-        if failure is None:
+        if failure is None and not crash:
             return Result(check=check.id, outcome="passed", seconds=seconds)
-        if isinstance(failure, CheckFailed) or (isinstance(failure, AssertionError) and failure.args):
-            return Result(
-                check=check.id,
-                outcome="failed",
-                message=printable(str(failure))[:MESSAGE_CHARACTERS_MAX],
-                exchange=exchange,
-                seconds=seconds,
-            )
-        trace = "".join(traceback.format_exception(failure.with_traceback(_from_suite(failure.__traceback__))))
-        message = "Your server's answer has not the shape that the contract gives, so the check could not go on."
-        return Result(check=check.id, outcome="failed", message=message, exchange=exchange, seconds=seconds, defect=printable(trace))
+        defect = ""
+        if crash:
+            message = f"Your server ended while it was being used: {crash.removesuffix('.')}. No request may end the process."
+        elif isinstance(failure, CheckFailed) or (isinstance(failure, AssertionError) and failure.args):
+            message = str(failure)
+        else:
+            assert failure is not None
+            message = "Your server's answer has not the shape that the contract gives, so the check could not go on."
+            defect = "".join(traceback.format_exception(failure.with_traceback(_from_suite(failure.__traceback__))))
+        return Result(
+            check=check.id,
+            outcome="failed",
+            message=printable(message)[:MESSAGE_CHARACTERS_MAX],
+            exchange=tuple(self._journal.to_report(getattr(failure, "exchange", None))),
+            seconds=seconds,
+            defect=printable(defect),
+        )
 
 
 def _environment(item: pytest.Item) -> dict[str, str]:

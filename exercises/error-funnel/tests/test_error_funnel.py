@@ -14,7 +14,7 @@ STACK = re.compile(r"\bat [^\"]{0,300}?:\d+:\d+|\.[cm]?[jt]s:\d+|node:internal|n
 
 
 def word(rng: random.Random, length: int = 16) -> str:
-    return "".join(rng.choice(WORD) for _ in range(length))
+    return "".join(rng.choices(WORD, k=length))
 
 
 ONE_SHAPE = "The front end reads the same fields in every error; one odd shape breaks it just when something went wrong."

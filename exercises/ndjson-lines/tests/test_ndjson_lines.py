@@ -43,7 +43,7 @@ Record = dict[str, Any]
 
 
 def word(rng: random.Random, length: int = 8) -> str:
-    return "".join(rng.choice(LETTERS) for _ in range(length))
+    return "".join(rng.choices(LETTERS, k=length))
 
 
 def record(rng: random.Random) -> Record:
