@@ -8,12 +8,13 @@ from grader.bench.run import Run, Series
 from grader.charts import PALETTE, svg
 
 Spec = dict[str, Any]
-BLUE, ORANGE, GREEN, GREY = *PALETTE[:3], "#888888"
+BLUE, ORANGE, GREEN, VIOLET, GREY = *PALETTE[:4], "#888888"
 COLOURS = {
     phases.COLD: GREY,
     phases.AGAIN: BLUE,
     phases.SPARE: ORANGE,
     phases.HOST: GREEN,
+    throughput.SOLVED: VIOLET,
     throughput.AGAIN: BLUE,
     throughput.SINGLE: ORANGE,
     throughput.PLAIN: GREY,

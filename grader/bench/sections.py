@@ -54,7 +54,7 @@ SECTIONS = (
     Section(
         "class",
         "a class",
-        lambda p: 2 * (p.count + p.slow_count) * len(p.parallels),
+        lambda p: (3 * p.count + 2 * p.slow_count) * len(p.parallels),
         lambda p, tick: class_throughput(p.settings, p.count, p.parallels, tick),
     ),
     Section("memory", "memory of a grade", lambda p: p.few + 1, lambda p, tick: memory(p.settings, p.few, tick)),
