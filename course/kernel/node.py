@@ -83,6 +83,9 @@ class NodeProcess:
                 start_new_session=True,  # an interrupt of the kernel is not an interrupt of Node
             )
         except OSError as error:
+            os.close(self._commands)
+            os.close(self._frames)
+            self._interrupts.close()
             raise CellError(
                 "NodeMissing", f"Node did not start ({error.strerror}): {self._node}. Run `make setup` in the project."
             ) from None

@@ -71,6 +71,12 @@ def test_a_chart_that_cannot_be_drawn_is_explained(notebook: Notebook) -> None:
     assert "cannot be drawn" in ran.stderr and "cdn" not in ran.stderr
 
 
+def test_a_chart_without_data_is_not_drawn_empty(notebook: Notebook) -> None:
+    ran = notebook.run("plot({ mark: 'bar', encoding: {} })")
+
+    assert "This chart has no data" in ran.stderr and not ran.displays
+
+
 def test_a_widget_channel_is_refused_by_closing_it(notebook: Notebook) -> None:
     client = notebook.client
     client.shell_channel.send(client.session.msg("comm_open", {"comm_id": "c1", "target_name": "jupyter.widget", "data": {}}))

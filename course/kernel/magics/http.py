@@ -118,7 +118,7 @@ def _target_of_url(url: str) -> Target:
 def _request(cell: Cell, given: Given) -> tuple[Target, str, bytes, list[str]]:
     """Where it goes (an address in the request line comes first), the method, all bytes, and the headers that were added."""
     head, _, body = given.body.lstrip("\n").partition("\n\n")
-    lines = [line.rstrip() for line in head.split("\n")]
+    lines = [line.rstrip() for line in head.rstrip().split("\n")]  # a head alone may end with the cell
     found = re.fullmatch(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]+(\S+)(?:[ \t]+(HTTP/\d\.\d))?", lines[0])
     if not found:
         raise usage_error(f'The first line of a request is like "GET /health HTTP/1.1", not "{lines[0][:80]}". (--raw sends anything.)')

@@ -80,6 +80,14 @@ def test_host_and_length_are_added_and_said(cell: PlainCell) -> None:
     assert "Content-Length: 17)" in cell.plain
 
 
+@pytest.mark.parametrize("ending", ["", "\n", "\n\n", "\n \n"])
+def test_a_head_alone_may_end_with_empty_lines_or_without(cell: PlainCell, ending: str) -> None:
+    heard, _ = asked(cell, f"GET /x HTTP/1.1{ending}", OK)
+
+    assert heard.startswith(b"GET /x HTTP/1.1\r\nHost: 127.0.0.1:") and heard.endswith(b"\r\n\r\n")
+    assert heard.count(b"\r\n") == 3
+
+
 def test_what_is_there_is_not_added(cell: PlainCell) -> None:
     heard, _ = asked(cell, "PUT /x\nhost: example\ncontent-length: 1\n\nabc", OK)
 
