@@ -150,7 +150,9 @@ def see_and_judge(page: Page, url: str, submission: str, shots: Path) -> None:
     page.goto(f"{url}/formgrader/submissions/{submission}/")
     page.locator("#json-echo-task-3").wait_for()
     comment = page.locator(f"#{ANSWER}-comment")
-    comment.fill("Closer than you think.")
+    with page.expect_response(lambda answer: "/api/comment/" in answer.url and answer.request.method == "PUT"):
+        comment.fill("Closer than you think.")
+        comment.blur()
     credit = page.locator("#json-echo-task-1_extra_credit")
     with page.expect_response(lambda answer: "/api/grade/" in answer.url and answer.request.method == "PUT"):
         credit.fill("1.5")
