@@ -14,7 +14,7 @@ for (const pid of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) &&
   }
   // A command line is open to everybody: it may name our own files, and nothing else.
   const words = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').filter(Boolean);
-  loot.push(...words.filter((word) => !/^(\/usr\/local\/bin\/node|\/sbin\/docker-init|--|\/opt\/looplab\/[a-z.-]+|[\w./-]+\.mjs|-{1,2}[a-z-]+)$/.test(word)).map((word) => `${pid} ${word}`));
+  loot.push(...words.filter((word) => !/^(\/usr\/local\/bin\/node|\/sbin\/docker-init|--|\/opt\/looplab\/[a-z.-]+|[\w./-]+\.mjs|-{1,2}[a-z0-9-]+(=[0-9]+)?)$/.test(word)).map((word) => `${pid} ${word}`));
 }
 const told = [process.env, fs.readFileSync('/proc/self/environ', 'utf8'), fs.readFileSync('/proc/self/cgroup', 'utf8'), fs.readFileSync('/proc/self/mountinfo', 'utf8'), fs.readFileSync('/proc/1/cmdline', 'utf8')];
 const names = /mallory|json-echo|reads-other-processes|exercises|\.venv|site-packages|secret|token|password/i.exec(JSON.stringify(told));
