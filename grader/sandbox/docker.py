@@ -195,12 +195,20 @@ class DockerSandbox:
     # ---- containers that wait
 
     def _take(self, limits: Limits) -> Container:
-        with self._lock:
-            waiting = [container for container in self._idle if container.limits == limits]
-            if waiting:
-                self._idle.remove(waiting[-1])
-        self._refill(limits)
-        return waiting[-1] if waiting else self._start(limits)
+        while True:
+            with self._lock:
+                waiting = [container for container in self._idle if container.limits == limits]
+                if waiting:
+                    self._idle.remove(waiting[-1])
+            self._refill(limits)
+            if not waiting:
+                return self._start(limits)
+            try:
+                waiting[-1].link.state()
+                return waiting[-1]
+            except SandboxFault:  # somebody ended it while it waited, such as an engine that was started anew
+                self.ended["a supervisor that is gone"] += 1
+                waiting[-1].cleanup.close()
 
     def _give_back(self, container: Container) -> None:
         """Scrubs a container for its next use, or removes it. What cannot be made clean is not used again."""

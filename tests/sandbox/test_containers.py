@@ -137,6 +137,14 @@ def test_a_container_whose_supervisor_died_is_not_used_again(workplace: Workplac
         assert run(docker, HELLO)[1] != first
 
 
+def test_a_container_that_ended_while_it_waited_is_noticed(workplace: Workplace) -> None:
+    with sandbox(workplace) as docker:
+        first = run(docker, HELLO)[1]
+        Engine().client.api.kill(first)
+        assert run(docker, HELLO)[1] != first
+        assert docker.ended["a supervisor that is gone"] == 1
+
+
 def test_two_at_a_time_never_share_a_container(workplace: Workplace) -> None:
     with sandbox(workplace) as docker, ExitStack() as stack:
         boxes = [stack.enter_context(docker.open(submission(HELLO), Limits(), ())) for _ in range(3)]
