@@ -107,13 +107,20 @@ class Stopped(EngineGone):
 
 
 def grade_class(
-    grader: Grader, handed: Sequence[Handed], store: Store, *, parallel: int, again: bool = False, seed: int | None = None
+    grader: Grader,
+    handed: Sequence[Handed],
+    store: Store,
+    *,
+    parallel: int,
+    again: bool = False,
+    seed: int | None = None,
+    defects: list[str] | None = None,
 ) -> Generator[tuple[Report, bool], None, None]:
     """Grades everything handed in; yields each report as it is saved, and whether it was there already.
 
     Raises Stopped when nothing more can be graded or kept, since the engine, the image, the disk or the database is gone: reports
     yielded so far are saved, running ones are not. Without `seed` every grading draws its own; two runs can only be compared with
-    the same one.
+    the same one. `defects` takes what suites showed of themselves, for their authors.
     """
     stopped = threading.Event()
 
@@ -121,7 +128,9 @@ def grade_class(
         if stopped.is_set():
             return None
         try:
-            report, _ = grade_read(grader, item.exercise, item.read, learner=item.learner, seed=seed)
+            report, found = grade_read(grader, item.exercise, item.read, learner=item.learner, seed=seed)
+            if defects is not None:
+                defects.extend(f"{item.exercise.slug}: {defect}" for defect in found)
             if stopped.is_set() and report.verdict == "not_graded":
                 return None  # it was cut off by the end of the run: not worth a row
             store.add(report)

@@ -115,6 +115,23 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path, environ: dic
     assert nothing_is_left(environ)
 
 
+def test_a_broken_suite_is_told_to_the_operator_and_costs_nobody_points(tmp_path: Path, environ: dict[str, str]) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(ECHO, home / "exercises" / "json-echo", ignore=shutil.ignore_patterns("wrong", "right"))
+    shutil.copytree(ECHO / "wrong", home / "exercises" / "json-echo" / "wrong")
+    shutil.copy(ECHO.parent / "common-contract.md", home / "exercises")
+    suite = home / "exercises" / "json-echo" / "tests" / "test_json_echo.py"
+    suite.write_text(suite.read_text().replace("import json\n", "import json\nimport no_such_module\n", 1))
+    folder = hand_in(tmp_path / "class", ada=ECHO / "solution")
+
+    done = grade(folder, {**environ, "LOOPLAB_HOME": str(home)})
+
+    assert done.returncode == 3
+    assert from_json(done.stdout.encode()).verdict == "not_graded"
+    assert "A defect of the suite, for its author" in done.stderr
+    assert "no_such_module" in done.stderr and "no_such_module" not in done.stdout
+
+
 def test_an_engine_that_does_not_answer_is_said_and_costs_nobody_points(tmp_path: Path, environ: dict[str, str]) -> None:
     folder = hand_in(tmp_path / "class", ada=ECHO / "solution")
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from grader.store import Store
 
 PathOption = click.Path(path_type=Path)
+DEFECTS_MAX = 3
+"""Of suites, that the operator of a class is shown."""
 
 
 @click.command()
@@ -128,6 +130,7 @@ def grade_and_show(
     for remark in remarks:
         console.print(safe(remark), style="yellow", markup=False, soft_wrap=True)
     reports: list[Report] = []
+    defects: list[str] = []
     kept = 0
     began = time.monotonic()
     try:
@@ -136,7 +139,8 @@ def grade_and_show(
             open_store(settings.database_url) as store,
             class_progress(console, len(handed)) as step,
         ):
-            for report, known in grade_class(grader, handed, store, parallel=parallel or default_parallel(), again=again, seed=seed):
+            parallel = parallel or default_parallel()
+            for report, known in grade_class(grader, handed, store, parallel=parallel, again=again, seed=seed, defects=defects):
                 reports.append(report)
                 kept += known
                 step(report)
@@ -150,6 +154,8 @@ def grade_and_show(
         raise
     if not as_json:
         print_class(reports)
+    for defect in list(dict.fromkeys(defects))[:DEFECTS_MAX]:
+        console.print(f"A defect of the suite, for its author:\n{safe(defect)}", style="yellow", markup=False, soft_wrap=True)
     took = time.monotonic() - began
     lost = [report for report in reports if report.verdict == "not_graded"]
     if lost:
