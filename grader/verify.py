@@ -93,6 +93,9 @@ def verify(grader: Grader, exercise: Exercise, *, repeat: int = 1, parallel: int
                     seen.reports.append(report)
                     seen.defects += defects
                 yield seen
+        except BaseException:  # Ctrl-C: what runs is given up, so that nobody waits a minute
+            grader.suites.abort()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

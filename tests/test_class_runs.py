@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,22 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path, environ: dic
     assert f"{saved} were graded before" in done.stderr
     assert kept(environ) == 5
     assert nothing_is_left(environ)
+
+
+def test_a_proof_that_is_terminated_gives_up_what_runs_and_leaves_nothing(environ: dict[str, str]) -> None:
+    ours = f"{RUN_DIR_LABEL}={environ['LOOPLAB_RUN_DIR']}"
+    command = [LOOPLAB, "verify", "polite-cpu", "--repeat", "20", "--load"]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not Engine().containers(ours):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)  # the twenty gradings alone would take minutes
+
+    assert process.returncode == 143, errors
+    assert "Terminated. Nothing is left running." in errors
+    assert not Engine().containers(ours)
 
 
 def test_a_broken_suite_is_told_to_the_operator_and_costs_nobody_points(tmp_path: Path, environ: dict[str, str]) -> None:
