@@ -216,7 +216,7 @@ class NodeKernel(Kernel):
     async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Comes on the control channel's thread, since the kernelspec asks for messages instead of signals."""
         if self._loop:
-            self._loop.call_soon_threadsafe(lambda: self.interrupted.set())
+            self._loop.call_soon_threadsafe(self.interrupted.set)  # of the cell that runs now, not of one that begins before it is called
         self._wire.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
 
     async def do_shutdown(self, restart: bool) -> Message:
