@@ -114,7 +114,7 @@ def _grade_once(
             progress.mark("checks")
             progress.status, progress.stats = box.link.stop()
         except SandboxFault as fault:
-            # The kernel ends the learner's process and, when that is slow to die, sometimes PID 1 as well: with luck not the next time.
+            # The kernel ends the learner's process and, when that is slow to die, sometimes ours as well: with luck not the next time.
             if again or not grader.sandbox.ran_out_of_memory(box):
                 raise
             why = f"Your server took more than the {limits.memory_mb} MB of memory that it may use, and was ended."

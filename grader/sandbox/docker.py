@@ -183,7 +183,7 @@ class DockerSandbox:
             self._give_back(container)
 
     def ran_out_of_memory(self, box: Box) -> bool:
-        """True when the kernel took PID 1 for the container's memory (usually it takes the learner's process)."""
+        """True when the kernel took the supervisor for the container's memory (usually it takes the learner's process)."""
         deadline = time.monotonic() + ENDING_SECONDS
         while True:
             with self._engine.errors("inspect a container"):
