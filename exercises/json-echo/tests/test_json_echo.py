@@ -266,7 +266,7 @@ def test_max_body_is_read_from_the_environment(server: Server, rng: random.Rando
 @task(2)
 @rule("Any other path is 404, and any other method on `/echo` is 405 or 404.")
 def test_unknown_paths_and_methods_are_refused(server: Server, rng: random.Random) -> None:
-    """An unknown path is 404; GET /echo is 405 or 404.
+    """An unknown path is 404; any method but POST on /echo is 405 or 404.
 
     looplab-canary-json-echo-checks-e903b4d5
     """
@@ -274,3 +274,5 @@ def test_unknown_paths_and_methods_are_refused(server: Server, rng: random.Rando
     server.post(f"/echo/{rng.randrange(10**6)}", json=1).expect_error(404)
     server.get(f"/{rng.randrange(10**6)}").expect_error(404)
     server.get("/echo").expect_error(405, 404)
+    for method in ("PUT", "PATCH", "DELETE"):
+        server.request(method, "/echo", JSON, b"{}").expect_error(405, 404)
